@@ -1,0 +1,23 @@
+/** Time, as a value that is handed in: the daemon uses the real clock, tests use one that they move. */
+
+export interface Clock {
+  /** Monotonic time in milliseconds, with fractions; only differences mean anything. */
+  now(): number;
+}
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+};
+
+/** A clock that stands still until it is moved, for tests and simulations. */
+export class ManualClock implements Clock {
+  #now = 0;
+
+  now(): number {
+    return this.#now;
+  }
+
+  advance(milliseconds: number): void {
+    this.#now += milliseconds;
+  }
+}
