@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
 import { startEmbeddedPostgres } from '../../src/cli/embedded-postgres.ts';
 import { connect, query, startPostgres } from '../support/postgres.ts';
@@ -104,17 +105,14 @@ describe('an embedded PostgreSQL', () => {
   });
 
   test('stops when the process that started it is killed, and its files go too', async () => {
-    const module = JSON.stringify(new URL('../../src/cli/embedded-postgres.ts', import.meta.url).href);
-    const script = `
-      const { startEmbeddedPostgres } = await import(${module});
+    const owner = runScript(`
       const { pid, dataDir } = await startEmbeddedPostgres();
-      console.log(JSON.stringify({ pid, dataDir }));
-      setInterval(() => {}, 1000);`;
-    const owner = spawn(process.execPath, ['--input-type=module', '-e', script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const line: unknown[] = await once(createInterface(owner.stdout), 'line');
-    const { pid, dataDir }: { pid: number; dataDir: string } = JSON.parse(String(line[0]));
+      console.log(pid);
+      console.log(dataDir);
+      setInterval(() => {}, 1000);`);
+    const lines = createInterface(owner.stdout)[Symbol.asyncIterator]();
+    const pid = Number((await lines.next()).value);
+    const dataDir = String((await lines.next()).value);
     assert.equal(isAlive(pid), true);
     owner.kill('SIGKILL');
     await until(() => !isAlive(pid), { what: 'postgres is gone' });
@@ -122,10 +120,17 @@ describe('an embedded PostgreSQL', () => {
   });
 
   test('does not keep a process alive that has nothing else to do', async () => {
-    const module = JSON.stringify(new URL('../../src/cli/embedded-postgres.ts', import.meta.url).href);
-    const script = `const { startEmbeddedPostgres } = await import(${module}); await startEmbeddedPostgres();`;
-    const owner = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
-    const [status] = await once(owner, 'exit');
-    assert.equal(status, 0);
+    const owner = runScript('await startEmbeddedPostgres();');
+    await once(owner, 'exit');
+    assert.equal(owner.exitCode, 0);
   });
 });
+
+/** A process of its own, with `startEmbeddedPostgres` at hand. */
+function runScript(body: string): ChildProcessByStdio<null, Readable, null> {
+  const module = JSON.stringify(new URL('../../src/cli/embedded-postgres.ts', import.meta.url).href);
+  const script = `const { startEmbeddedPostgres } = await import(${module});\n${body}`;
+  return spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
