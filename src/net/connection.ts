@@ -1,0 +1,444 @@
+/**
+ * One peer over TCP, a Unix socket or TLS, as one thing. Bytes go to its owner and come from whoever calls `write`; there
+ * is no event emitter and no promise between two connections.
+ *
+ *     open ──▶ ending (we said goodbye; what still arrives is thrown away) ──▶ closed
+ *       └─────────────── the peer's FIN, an error ───────────────────────────────┘
+ */
+import { connect as connectTls } from 'node:tls';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
+import { ReadBuffer } from './read-buffer.ts';
+import type { ReadBufferKind } from './read-buffer.ts';
+import { bytesTaken, readInto } from './relay-socket.ts';
+import type { Handshaken, TlsAcceptor } from './tls-acceptor.ts';
+
+/** Who hears what happens to a connection. None of these may keep the stack busy; what they throw closes the connection. */
+export interface ConnectionOwner {
+  /**
+   * Bytes arrived. Returns true when nobody keeps `chunk` beyond the call, so that its memory may be read into again.
+   * Up to three more calls may follow a `pause` on TLS, and one on plain sockets.
+   */
+  received(chunk: Buffer): boolean;
+  /** The peer takes bytes again after `congested` was true. */
+  drained(): void;
+  /**
+   * The connection is over: the peer's FIN, a reset, an error, or our own `end` or `destroy` come to its end. Called exactly
+   * once, last, and never from inside a call of ours.
+   */
+  closed(error: Error | undefined): void;
+}
+
+/** Told what an owner threw; a bug of ours, whose connection is then destroyed. */
+export type FaultListener = (error: unknown, connection: Connection) => void;
+
+export interface TlsFacts {
+  /** Such as TLSv1.3. */
+  readonly protocol: string;
+  readonly cipher: string;
+  readonly alpn: string | undefined;
+  /** The peer's leaf certificate, DER. */
+  readonly peerCertificateDer: Buffer | undefined;
+  /** The peer's certificate is signed by an authority we trust; false also where it showed none. */
+  readonly authorized: boolean;
+  readonly authorizationError: string | undefined;
+  readonly sessionReused: boolean;
+}
+
+/** How long a peer that has been told goodbye may take to say it too, in ms. */
+const LINGER = 5_000;
+
+/** A connection that has just been made belongs to nobody until `owner` is set; nothing is read until then. */
+const NOBODY: ConnectionOwner = {
+  received: () => false,
+  drained: () => {},
+  closed: () => {},
+};
+
+export class Connection {
+  readonly unix: boolean;
+  /** `unix` for a Unix socket; IPv4 in its own notation, even when it came in over IPv6. */
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+
+  /** What bytes are read from and written to: the TLS socket once there is one. */
+  #socket: Socket;
+  /** The TCP or Unix socket underneath. */
+  readonly #carrier: Socket;
+  #secured: TLSSocket | undefined;
+  readonly #onFault: FaultListener;
+
+  #owner: ConnectionOwner = NOBODY;
+  #state: 'open' | 'ending' | 'closed' = 'open';
+  #handshaking = false;
+  #listening = false;
+  #paused = false;
+  #error: Error | undefined;
+  #linger: NodeJS.Timeout | undefined;
+
+  #reads: ReadBuffer | undefined;
+  #nextBuffer: Buffer | undefined;
+  /** Whether Node's stream may still hold bytes from before `enterRelay`. */
+  #mayHaveLeftover = false;
+
+  #takenBefore = -1;
+  #takenAt = 0;
+
+  constructor(socket: Socket, onFault: FaultListener) {
+    this.#socket = socket;
+    this.#carrier = socket;
+    this.#onFault = onFault;
+    const address = socket.remoteAddress;
+    this.unix = address === undefined;
+    this.remoteAddress = plainAddress(address);
+    this.remotePort = socket.remotePort ?? 0;
+    this.#attach(socket);
+  }
+
+  get owner(): ConnectionOwner {
+    return this.#owner;
+  }
+
+  /** Set right after the connection was made; may be replaced at any time, also from inside `received`. */
+  set owner(owner: ConnectionOwner) {
+    const first = this.#owner === NOBODY;
+    this.#owner = owner;
+    if (!first) return;
+    if (this.#state === 'closed') queueMicrotask(() => this.#tellClosed());
+    else this.#listen();
+  }
+
+  get localAddress(): string {
+    return this.unix ? 'unix' : plainAddress(this.#carrier.localAddress);
+  }
+
+  get localPort(): number {
+    return this.#carrier.localPort ?? 0;
+  }
+
+  /** Neither closed nor about to be: writes go out and bytes come in. */
+  get open(): boolean {
+    return this.#state === 'open';
+  }
+
+  /**
+   * Queues bytes; does nothing once the connection is not open. True when `bytes` may be overwritten at once.
+   *
+   * Plain: the kernel took everything inside the call, which an empty queue afterwards proves. TLS: what is written is
+   * encrypted, thus copied, inside the call if nothing was queued before it. Node's own return value proves neither.
+   */
+  write(bytes: Uint8Array): boolean {
+    if (this.#state !== 'open') return true;
+    const socket = this.#socket;
+    if (this.#secured === undefined) {
+      socket.write(bytes);
+      return socket.writableLength === 0;
+    }
+    const free = socket.writableLength === 0 && socket.writableCorked === 0;
+    socket.write(bytes);
+    return free;
+  }
+
+  /** Holds writes back so that they go out in one system call at `uncork`. */
+  cork(): void {
+    this.#socket.cork();
+  }
+
+  uncork(): void {
+    this.#socket.uncork();
+  }
+
+  /** The peer is slow: more is queued than is good, and `drained` will be called. */
+  get congested(): boolean {
+    return this.#socket.writableNeedDrain;
+  }
+
+  /** Bytes queued in this process. */
+  get pending(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Stops reading; see `received` for what may still come. A FIN or reset of the peer is not noticed while paused. */
+  pause(): void {
+    if (this.#paused || this.#state !== 'open') return;
+    this.#paused = true;
+    if (!this.#handshaking) this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (this.#state === 'open' && !this.#handshaking) this.#socket.resume();
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /**
+   * Flushes what is queued, sends FIN, and waits for the peer's, `lingerMs` at most; then destroys. Nothing is received any
+   * more, but the socket is still read: closing it with unread bytes would reset it, and the peer would lose our last words.
+   */
+  end(lingerMs: number = LINGER): void {
+    if (this.#state !== 'open') return;
+    if (this.#handshaking) {
+      this.destroy();
+      return;
+    }
+    this.#state = 'ending';
+    this.#socket.end();
+    this.#socket.resume();
+    this.#destroyAfter(lingerMs);
+  }
+
+  /** At once, whatever is queued. `error` is what `closed` will be told. */
+  destroy(error?: Error): void {
+    if (this.#state === 'open') this.#state = 'ending';
+    this.#error ??= error;
+    this.#socket.destroy();
+  }
+
+  /**
+   * Reads into buffers that are used again, from here on. Bytes already read by Node come first, in order. Without effect
+   * where this Node does not allow it; `received` cannot tell the difference.
+   */
+  enterRelay(kind: ReadBufferKind): void {
+    if (this.#reads !== undefined || this.#handshaking || this.#state !== 'open' || this.#socket.destroyed)
+      return;
+    this.#listen();
+    const reads = new ReadBuffer(kind);
+    const nextBuffer = (): Buffer | undefined => this.#nextBuffer;
+    if (
+      !readInto(this.#socket, reads.current, (length, buffer) => this.#onRead(length, buffer), nextBuffer)
+    ) {
+      reads.release();
+      return;
+    }
+    this.#reads = reads;
+    this.#mayHaveLeftover = true;
+    // A paused stream goes on reading until it holds enough; with a buffer of ours that would overtake what it holds.
+    if (this.#paused) this.#socket.pause();
+  }
+
+  /**
+   * The server's side of a TLS handshake: after SSLRequest was answered with `S`, or with the `firstBytes` that show that
+   * the peer began with TLS. Nothing is received before the continuation of the promise has run. Rejects with the
+   * error that `closed` will be told too.
+   */
+  upgradeToTlsServer(acceptor: TlsAcceptor, firstBytes?: Buffer): Promise<void> {
+    return this.#upgrade(firstBytes, (settle) => acceptor.accept(this.#carrier, settle));
+  }
+
+  /** The client's side, after the server answered `S`. `options` come from `tls.ts`; otherwise as `upgradeToTlsServer`. */
+  upgradeToTlsClient(options: ConnectionOptions): Promise<void> {
+    return this.#upgrade(undefined, (settle) => {
+      const secured = connectTls({ ...options, socket: this.#carrier });
+      const fail = (error: Error): void => settle(error, undefined);
+      secured.on('error', fail);
+      secured.once('secureConnect', () => {
+        secured.off('error', fail);
+        settle(undefined, secured);
+      });
+    });
+  }
+
+  get tls(): TlsFacts | undefined {
+    const secured = this.#secured;
+    if (secured === undefined) return undefined;
+    const alpn = secured.alpnProtocol;
+    const problem: unknown = secured.authorizationError;
+    return {
+      protocol: secured.getProtocol() ?? '',
+      cipher: secured.destroyed ? '' : secured.getCipher().name,
+      alpn: typeof alpn === 'string' ? alpn : undefined,
+      peerCertificateDer: secured.destroyed ? undefined : secured.getPeerX509Certificate()?.raw,
+      authorized: secured.authorized,
+      authorizationError:
+        problem instanceof Error ? problem.message : typeof problem === 'string' ? problem : undefined,
+      sessionReused: !secured.destroyed && secured.isSessionReused(),
+    };
+  }
+
+  /**
+   * For `tcp_user_timeout`: asked again and again with the present time, says since when the kernel has taken nothing of
+   * what is queued, or undefined when nothing is queued or some of it went since the last question.
+   */
+  stalledSince(now: number): number | undefined {
+    if (this.#socket.writableLength === 0) {
+      this.#takenBefore = -1;
+      return undefined;
+    }
+    const taken = bytesTaken(this.#carrier);
+    if (taken === this.#takenBefore) return this.#takenAt;
+    this.#takenBefore = taken;
+    this.#takenAt = now;
+    return undefined;
+  }
+
+  #attach(socket: Socket): void {
+    socket.on('drain', this.#onDrain);
+    socket.on('end', this.#onEnd);
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+  }
+
+  #detach(socket: Socket): void {
+    socket.off('data', this.#onData);
+    socket.off('drain', this.#onDrain);
+    socket.off('end', this.#onEnd);
+    this.#listening = false;
+  }
+
+  #listen(): void {
+    if (this.#listening || this.#handshaking || this.#owner === NOBODY) return;
+    this.#listening = true;
+    this.#socket.on('data', this.#onData);
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#state !== 'open') return;
+    try {
+      this.#owner.received(chunk);
+    } catch (error) {
+      this.#fault(error);
+    }
+  };
+
+  /** One read in the relay phase. The hot path: nothing is allocated but the view of the buffer. */
+  #onRead(length: number, buffer: Buffer): boolean {
+    if (this.#mayHaveLeftover) this.#deliverLeftover();
+    if (this.#state !== 'open') return true;
+    let free = false;
+    try {
+      free = this.#owner.received(length === buffer.length ? buffer : buffer.subarray(0, length));
+    } catch (error) {
+      this.#fault(error);
+    }
+    const next = this.#reads?.next(length, free);
+    this.#nextBuffer = next === buffer ? undefined : next;
+    // Node's stream may start a paused socket again by itself, once after the change to our buffers.
+    return !this.#paused;
+  }
+
+  #deliverLeftover(): void {
+    this.#mayHaveLeftover = false;
+    // `read` emits `data`.
+    while (this.#socket.readableLength > 0 && this.#socket.read() !== null);
+  }
+
+  readonly #onDrain = (): void => {
+    if (this.#state !== 'open') return;
+    try {
+      this.#owner.drained();
+    } catch (error) {
+      this.#fault(error);
+    }
+  };
+
+  /** The peer's FIN. To us the connection is over; what is queued may still go out, for a peer that only half closed. */
+  readonly #onEnd = (): void => {
+    this.#destroyAfter(LINGER);
+    this.#over();
+  };
+
+  readonly #onError = (error: Error): void => {
+    this.#error ??= error;
+    // TLS reports errors after the handshake without closing.
+    this.#socket.destroy();
+  };
+
+  readonly #onClose = (): void => {
+    clearTimeout(this.#linger);
+    this.#reads?.release();
+    this.#reads = undefined;
+    this.#over();
+  };
+
+  #destroyAfter(ms: number): void {
+    if (this.#linger !== undefined) return;
+    this.#linger = setTimeout(() => this.#socket.destroy(), ms).unref();
+  }
+
+  #over(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    if (this.#owner !== NOBODY) this.#tellClosed();
+  }
+
+  #tellClosed(): void {
+    try {
+      this.#owner.closed(this.#error);
+    } catch (error) {
+      this.#onFault(error, this);
+    }
+  }
+
+  #fault(error: unknown): void {
+    this.#onFault(error, this);
+    this.destroy(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  #upgrade(firstBytes: Buffer | undefined, begin: (settle: Handshaken) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const refusal = this.#reasonNotToUpgrade(firstBytes);
+      if (refusal !== undefined) {
+        this.destroy(refusal);
+        reject(refusal);
+        return;
+      }
+      const carrier = this.#carrier;
+      const abandoned = (): void =>
+        settle(new Error('connection closed during the TLS handshake'), undefined);
+      const settle: Handshaken = (error, secured) => {
+        if (!this.#handshaking) return;
+        this.#handshaking = false;
+        carrier.off('close', abandoned);
+        if (secured !== undefined && this.#state === 'open') {
+          this.#adopt(secured);
+          resolve();
+          return;
+        }
+        const problem = this.#error ?? error ?? new Error('connection closed during the TLS handshake');
+        this.destroy(problem);
+        reject(problem);
+      };
+      this.#detach(carrier);
+      carrier.pause();
+      carrier.prependOnceListener('close', abandoned);
+      this.#handshaking = true;
+      if (firstBytes !== undefined) carrier.unshift(Buffer.from(firstBytes));
+      try {
+        begin(settle);
+      } catch (error) {
+        settle(error instanceof Error ? error : new Error(String(error)), undefined);
+      }
+    });
+  }
+
+  #reasonNotToUpgrade(firstBytes: Buffer | undefined): Error | undefined {
+    if (this.#state !== 'open') return this.#error ?? new Error('connection closed before the TLS handshake');
+    if (this.#handshaking || this.#secured !== undefined || this.#reads !== undefined) {
+      return new Error('bug: TLS begins once, and before the relay phase');
+    }
+    // Bytes sent before the handshake would be taken for bytes inside it (CVE-2021-23222).
+    if (firstBytes === undefined && this.#carrier.readableLength > 0) {
+      return new Error('received unencrypted data before the TLS handshake');
+    }
+    return undefined;
+  }
+
+  #adopt(secured: TLSSocket): void {
+    this.#carrier.off('close', this.#onClose);
+    this.#secured = secured;
+    this.#socket = secured;
+    this.#attach(secured);
+    if (this.#paused) secured.pause();
+    // One turn of the loop later, so that whoever waits for the handshake is ready for what came with its last packet.
+    setImmediate(() => this.#listen());
+  }
+}
+
+function plainAddress(address: string | undefined): string {
+  if (address === undefined) return 'unix';
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+}
