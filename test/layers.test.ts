@@ -29,12 +29,15 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   auth: ['base', 'protocol'],
   session: ['base', 'protocol', 'sql'],
   net: ['base', 'observability'],
-  pool: ['base', 'config (types)', 'observability'],
+  pool: ['base', 'protocol (errors)', 'config (types)', 'observability'],
   proxy: lower.filter((folder) => folder !== 'proxy'),
   admin: lower,
   http: lower,
   cli: [...lower, 'admin', 'http'],
 };
+
+/** What a client may be told, by name and code: the part of `protocol` that has no bytes in it. */
+const errorModules = /\/protocol\/(?:errors|sql-state)\.ts$/;
 
 /** Modules of Node's that only some folders may use: the others are pure, or decide without seeing a byte. */
 const socketModules = [
@@ -92,6 +95,7 @@ function violation({ from, to, typesOnly }: Import): string | undefined {
     const allowed = mayImport[folder];
     if (allowed === undefined) return `${from}: src/${folder} is not in the table of layers`;
     if (allowed.includes(target) || (typesOnly && allowed.includes(`${target} (types)`))) return undefined;
+    if (allowed.includes(`${target} (errors)`) && errorModules.test(to)) return undefined;
     return `${from} imports ${to}: ${folder} may import ${allowed.join(', ') || 'nothing of ours'}`;
   }
   if (socketModules.includes(to) && !typesOnly && folder !== '' && !mayUseSockets.includes(folder)) {
@@ -192,7 +196,7 @@ describe('the scan for imports', () => {
     );
   });
 
-  test('refuses an import that goes up, and accepts config in pool for its types only', () => {
+  test('refuses an import that goes up, and accepts in pool only the types of config and the errors of protocol', () => {
     const check = (from: string, text: string): number =>
       importsIn(from, text).filter((statement) => violation(statement) !== undefined).length;
     assert.equal(check('pool/pool.ts', `import { x } from '../proxy/link.ts';`), 1);
@@ -200,6 +204,8 @@ describe('the scan for imports', () => {
     assert.equal(check('pool/pool.ts', `import { type X, y } from '../config/settings.ts';`), 1);
     assert.equal(check('pool/pool.ts', `import { type X, type Y } from '../config/settings.ts';`), 0);
     assert.equal(check('pool/pool.ts', `import { x } from '../base/assert.ts';`), 0);
+    assert.equal(check('pool/pool.ts', `import { x } from '../protocol/errors.ts';`), 0);
+    assert.equal(check('pool/pool.ts', `import type { x } from '../protocol/frontend.ts';`), 1);
     assert.equal(check('session/state.ts', `import tls from 'node:tls';`), 1);
     assert.equal(check('unknown/file.ts', `import { x } from '../base/assert.ts';`), 1);
   });
