@@ -69,24 +69,20 @@ export class FrameScanner {
 
   /**
    * Shows the visitor what is in `chunk` from `offset` on. Returns how far it came: the end of the chunk, or where the
-   * visitor stopped it (scan the rest again, from there). Nothing of `chunk` is kept without being copied.
+   * visitor stopped it (scan the rest again, from there; behind `stopBefore` there is always some). Nothing of `chunk` is
+   * kept without being copied.
    *
    * @throws {ClientError} 08P01 for a length that cannot be
    */
   scan(chunk: Buffer, offset = 0): number {
     const size = chunk.length;
+    if (offset === size) return size;
     if (this.#streamLeft > 0) {
       offset = this.#continueStream(chunk, offset);
     } else if (this.#gathered !== undefined || this.#headerFilled > 0) {
-      const verdict = this.#headerFilled > 0 ? this.#completeHeader(chunk, offset) : Verdict.next;
+      const verdict = this.#continueFrame(chunk, offset);
       offset = this.#at;
-      if (verdict === Verdict.next && this.#gathered !== undefined) {
-        const whole = this.#gather(this.#gathered, chunk, offset);
-        offset = this.#at;
-        if (whole !== Verdict.next) return offset;
-      } else if (verdict !== Verdict.next) {
-        return offset;
-      }
+      if (verdict !== Verdict.next) return offset;
     }
     while (size - offset >= HEADER_SIZE) {
       const type = chunk.readUInt8(offset);
@@ -128,6 +124,16 @@ export class FrameScanner {
     return end;
   }
 
+  /** Goes on with what was cut and is not streamed: a header, then a frame that is gathered. */
+  #continueFrame(chunk: Buffer, offset: number): Verdict {
+    this.#at = offset;
+    if (this.#headerFilled > 0) {
+      const verdict = this.#completeHeader(chunk, offset);
+      if (verdict !== Verdict.next || this.#gathered === undefined) return verdict;
+    }
+    return this.#gathered === undefined ? Verdict.next : this.#gather(this.#gathered, chunk, this.#at);
+  }
+
   /** Rare: the header straddles two chunks. Its five bytes are copied, the body is not unless it is gathered. */
   #completeHeader(chunk: Buffer, offset: number): Verdict {
     const copied = chunk.copy(this.#header, this.#headerFilled, offset);
@@ -138,21 +144,27 @@ export class FrameScanner {
     const length = this.#header.readInt32BE(1);
     if (length < 4 || length >= this.#maxSize) throw badLength(type, length);
     const header = Buffer.from(this.#header);
-    if (length === 4 || this.#visitor.gathers(type, length + 1)) {
+    const whole = length === 4;
+    if (!whole && this.#visitor.gathers(type, length + 1)) {
       this.#headerFilled = 0;
       this.#gathered = Buffer.allocUnsafe(length + 1);
       this.#gatheredFilled = header.copy(this.#gathered);
       return Verdict.next;
     }
-    const verdict = this.#visitor.head(type, length + 1, header, 0, HEADER_SIZE);
+    const verdict = whole
+      ? this.#visitor.frame(type, header, 0, HEADER_SIZE)
+      : this.#visitor.head(type, length + 1, header, 0, HEADER_SIZE);
     if (verdict === Verdict.stopBefore) {
+      // The bytes that completed the header have not been taken, so that there is something to scan again.
       this.#headerFilled -= copied;
       this.#at = offset;
       return verdict;
     }
     this.#headerFilled = 0;
     this.#streamLeft = length - 4;
-    if (verdict === Verdict.next) this.#at = this.#continueStream(chunk, this.#at);
+    if (verdict === Verdict.next && this.#streamLeft > 0 && this.#at < chunk.length) {
+      this.#at = this.#continueStream(chunk, this.#at);
+    }
     return verdict;
   }
 
