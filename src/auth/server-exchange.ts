@@ -67,6 +67,8 @@ export class ServerExchange {
     if (body.length < 4) return failed('malformed authentication request');
     const payload = body.subarray(4);
     const request = body.readInt32BE(0);
+    const bare = request === Request.ok || request === Request.cleartext;
+    if (bare && payload.length > 0) return failed('malformed authentication request');
     switch (request) {
       case Request.ok:
         if (state.kind === 'start' || state.kind === 'answered' || state.kind === 'verified')

@@ -15,7 +15,8 @@ export interface UserList {
   readonly problems: readonly UserListProblem[];
 }
 
-const QUOTED = '"((?:[^"]|"")*)"';
+/** The closing quote is one that no other follows, so that `"a""b"` is one text and never two. */
+const QUOTED = '"((?:[^"]|"")*)"(?!")';
 const ENTRY = new RegExp(`^\\s*${QUOTED}\\s*${QUOTED}`);
 
 export function parseUserList(text: string): UserList {
@@ -32,9 +33,12 @@ export function parseUserList(text: string): UserList {
       continue;
     }
     const name = unquote(user);
-    if (name === '') report('the user name is empty');
-    else if (secrets.has(name)) report(`user "${name}" is listed twice`);
-    else secrets.set(name, unquote(secret));
+    if (name === '') {
+      report('the user name is empty');
+      continue;
+    }
+    if (secrets.has(name)) report(`user "${name}" is listed twice; the last one counts`);
+    secrets.set(name, unquote(secret));
   }
   return { secrets, problems };
 }
