@@ -11,6 +11,8 @@ import type { Socket } from 'node:net';
 import { ReadBuffer } from './read-buffer.ts';
 import type { ReadBufferKind } from './read-buffer.ts';
 import { bytesTaken, readInto } from './relay-socket.ts';
+import { tlsFacts } from './tls-facts.ts';
+import type { TlsFacts } from './tls-facts.ts';
 import type { Handshaken, TlsAcceptor } from './tls-acceptor.ts';
 
 /** Who hears what happens to a connection. None of these may keep the stack busy; what they throw closes the connection. */
@@ -32,19 +34,6 @@ export interface ConnectionOwner {
 /** Told what an owner threw; a bug of ours, whose connection is then destroyed. */
 export type FaultListener = (error: unknown, connection: Connection) => void;
 
-export interface TlsFacts {
-  /** Such as TLSv1.3. */
-  readonly protocol: string;
-  readonly cipher: string;
-  readonly alpn: string | undefined;
-  /** The peer's leaf certificate, DER. */
-  readonly peerCertificateDer: Buffer | undefined;
-  /** The peer's certificate is signed by an authority we trust; false also where it showed none. */
-  readonly authorized: boolean;
-  readonly authorizationError: string | undefined;
-  readonly sessionReused: boolean;
-}
-
 /** How long a peer that has been told goodbye may take to say it too, in ms. */
 const LINGER = 5_000;
 
@@ -57,7 +46,7 @@ const NOBODY: ConnectionOwner = {
 
 export class Connection {
   readonly unix: boolean;
-  /** `unix` for a Unix socket; IPv4 in its own notation, even when it came in over IPv6. */
+  /** `unix` for a Unix socket; IPv4 in its own notation, even when it came in over IPv6; empty for one already gone. */
   readonly remoteAddress: string;
   readonly remotePort: number;
 
@@ -84,13 +73,13 @@ export class Connection {
   #takenBefore = -1;
   #takenAt = 0;
 
-  constructor(socket: Socket, onFault: FaultListener) {
+  /** The transport is told, not seen: a TCP peer that is gone already has no address either. */
+  constructor(socket: Socket, transport: 'tcp' | 'unix', onFault: FaultListener) {
     this.#socket = socket;
     this.#carrier = socket;
     this.#onFault = onFault;
-    const address = socket.remoteAddress;
-    this.unix = address === undefined;
-    this.remoteAddress = plainAddress(address);
+    this.unix = transport === 'unix';
+    this.remoteAddress = this.unix ? 'unix' : plainAddress(socket.remoteAddress);
     this.remotePort = socket.remotePort ?? 0;
     this.#attach(socket);
   }
@@ -243,20 +232,7 @@ export class Connection {
   }
 
   get tls(): TlsFacts | undefined {
-    const secured = this.#secured;
-    if (secured === undefined) return undefined;
-    const alpn = secured.alpnProtocol;
-    const problem: unknown = secured.authorizationError;
-    return {
-      protocol: secured.getProtocol() ?? '',
-      cipher: secured.destroyed ? '' : secured.getCipher().name,
-      alpn: typeof alpn === 'string' ? alpn : undefined,
-      peerCertificateDer: secured.destroyed ? undefined : secured.getPeerX509Certificate()?.raw,
-      authorized: secured.authorized,
-      authorizationError:
-        problem instanceof Error ? problem.message : typeof problem === 'string' ? problem : undefined,
-      sessionReused: !secured.destroyed && secured.isSessionReused(),
-    };
+    return this.#secured === undefined ? undefined : tlsFacts(this.#secured);
   }
 
   /**
@@ -438,7 +414,6 @@ export class Connection {
   }
 }
 
-function plainAddress(address: string | undefined): string {
-  if (address === undefined) return 'unix';
+function plainAddress(address = ''): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
 }

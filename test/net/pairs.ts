@@ -85,8 +85,8 @@ export interface Pair {
 /** Both ends as connections: `near` was accepted, `far` dialled. */
 export async function connectionPair(transport: Transport = 'tcp'): Promise<Pair> {
   const [accepted, dialled] = await socketPair(transport);
-  const near = new Connection(accepted, failOnFault);
-  const far = new Connection(dialled, failOnFault);
+  const near = new Connection(accepted, transport, failOnFault);
+  const far = new Connection(dialled, transport, failOnFault);
   const nearWitness = new Witness();
   const farWitness = new Witness();
   near.owner = nearWitness;
