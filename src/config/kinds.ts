@@ -25,10 +25,14 @@ export interface Kind<Value> {
 export function integer(min: number, max: number): Kind<number> {
   const error = `must be a whole number from ${min} to ${max}`;
   return {
-    schema: read(z.union([z.int().min(min).max(max), z.string()], { error }), error, (input) => {
-      const number = /^\s*\d+\s*$/.test(String(input)) ? Number(input) : Number.NaN;
-      return number >= min && number <= max ? number : undefined;
-    }),
+    schema: read(
+      z.union([z.int({ error }).min(min, { error }).max(max, { error }), z.string()], { error }),
+      error,
+      (input) => {
+        const number = /^\s*\d+\s*$/.test(String(input)) ? Number(input) : Number.NaN;
+        return number >= min && number <= max ? number : undefined;
+      },
+    ),
     show: String,
     toml: String,
   };
@@ -41,7 +45,10 @@ const permissionsError = 'must be permission bits such as "0770" or 0o770';
 /** Unix permission bits: 0o770 in TOML, octal digits in text. */
 export const permissions: Kind<number> = {
   schema: read(
-    z.union([z.int().min(0).max(0o777), z.string()], { error: permissionsError }),
+    z.union(
+      [z.int().min(0, { error: permissionsError }).max(0o777, { error: permissionsError }), z.string()],
+      { error: permissionsError },
+    ),
     permissionsError,
     (input) => {
       if (typeof input === 'number') return input;
@@ -56,7 +63,7 @@ const durationError =
   'must be a duration: a number of seconds, or text such as "15s", "500ms", "5m", "1h", "1d"';
 export const duration: Kind<number> = {
   schema: read(
-    z.union([z.number().min(0), z.string()], { error: durationError }),
+    z.union([z.number().min(0, { error: durationError }), z.string()], { error: durationError }),
     durationError,
     parseDuration,
   ),
@@ -67,7 +74,11 @@ export const duration: Kind<number> = {
 
 const sizeError = 'must be a size: a number of bytes, or text such as "64KiB", "16MiB"';
 export const size: Kind<number> = {
-  schema: read(z.union([z.number().min(0), z.string()], { error: sizeError }), sizeError, parseSize),
+  schema: read(
+    z.union([z.number().min(0, { error: sizeError }), z.string()], { error: sizeError }),
+    sizeError,
+    parseSize,
+  ),
   unit: 'bytes',
   show: String,
   toml: (value) => quoted(formatSize(value)),
@@ -117,7 +128,7 @@ export const checkQuery: Kind<string | undefined> = {
 
 const listError = 'must be an array of texts, or one text with commas';
 /** An array, or one text with commas, as in PgBouncer. */
-export const texts = z.union([z.string(), z.array(z.string())], { error: listError });
+export const texts = z.union([z.string(), z.array(z.string({ error: listError }))], { error: listError });
 export const list: Kind<readonly string[]> = {
   schema: texts.transform((input) => split(input)),
   show: (value) => value.join(', '),

@@ -1,12 +1,13 @@
 /** What is known of one setting besides its schema, and how a table of settings is written down. */
 import { z } from 'zod';
 
+import { invariant } from '../base/assert.ts';
 import type { Kind, Raw } from './kinds.ts';
 
 /** What a change needs to take effect. */
 export type Reload = 'live' | 'restart' | 'new connections';
 
-type Printer = Pick<Kind<unknown>, 'unit' | 'show' | 'toml'>;
+type Printer = Pick<SettingMeta, 'show' | 'toml'> & { readonly unit?: string | undefined };
 
 interface About {
   /** One or two sentences, for the reference file, editors and the documentation. */
@@ -18,15 +19,28 @@ interface About {
 
 export interface SettingMeta extends Required<About> {
   readonly unit: string | undefined;
-  show(value: unknown): string;
-  toml(value: unknown): string;
+  /** Undefined when the setting is not set. */
+  show(value: unknown): string | undefined;
+  /** Undefined when the setting is not set: TOML has no null. */
+  toml(value: unknown): string | undefined;
 }
+
+/** A table of settings. */
+export type Fields = Readonly<Record<string, z.ZodType>>;
 
 /** Metadata of every schema in the tables; zod's own copies do not survive a later `.prefault()`. */
 const metadata = z.registry<SettingMeta>();
 
-export function metaOf(schema: z.core.$ZodType): SettingMeta | undefined {
-  return metadata.get(schema);
+/** What is known of a schema from a table. */
+export function metaOf(schema: z.core.$ZodType): SettingMeta {
+  const meta = metadata.get(schema);
+  invariant(meta !== undefined, 'every schema of a table is described');
+  return meta;
+}
+
+/** Help for any part of a schema; undefined for what is not a setting by itself. */
+export function helpOf(schema: z.core.$ZodType): string | undefined {
+  return metadata.get(schema)?.help;
 }
 
 /** A setting with a default, which is given as a file would. */
@@ -36,7 +50,15 @@ export function setting<Value>(kind: Kind<Value>, about: About & { readonly defa
 
 /** A setting that may be missing. */
 export function optional<Value>(kind: Kind<Value>, about: About) {
-  return described(kind.schema.optional(), kind, about);
+  return described(
+    kind.schema.optional(),
+    {
+      unit: kind.unit,
+      show: (value: Value | undefined) => (value === undefined ? undefined : kind.show(value)),
+      toml: (value: Value | undefined) => (value === undefined ? undefined : kind.toml(value)),
+    },
+    about,
+  );
 }
 
 /** A setting that must be given. */

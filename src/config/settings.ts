@@ -38,5 +38,13 @@ export const settingsSchema = z.strictObject({
 
 export type SettingName = keyof typeof settingsSchema.shape;
 
+export const settingNames: readonly SettingName[] = settingsSchema.keyof().options;
+
+export function isSettingName(name: string): name is SettingName {
+  return Object.hasOwn(settingsSchema.shape, name);
+}
+
 /** What holds when nothing is configured. */
-export const defaultSettings: Readonly<z.output<typeof settingsSchema>> = Object.freeze(settingsSchema.parse({}));
+export const defaultSettings: Readonly<z.output<typeof settingsSchema>> = Object.freeze(
+  settingsSchema.parse({}),
+);
