@@ -1,9 +1,28 @@
-/** One pool: hands the servers of one (database entry, pool user) to its clients, and decides which are opened and closed. */
+/**
+ * One pool: hands the servers of one (database entry, pool user) to its clients, and decides which are opened and closed.
+ *
+ *     acquire ──▶ fresh idle server ──▶ active              release ──▶ its time has come ──▶ closing
+ *        └──▶ in line; then as many as wait are tested,        ├──▶ oldest waiter ──▶ active
+ *             opened within the limits, or made room for       └──▶ idle
+ *
+ * The pool is in order whenever it calls the port, so the port may call back at once.
+ */
+import { invariant } from '../base/assert.ts';
 import type { Clock } from '../base/clock.ts';
-import type { ClientError } from '../protocol/errors.ts';
-import type { LoginFailure, PooledClient, PooledServer, PoolPort } from './port.ts';
+import { ClientError } from '../protocol/errors.ts';
+import { SqlState } from '../protocol/sql-state.ts';
+import { type LimitedPool, offerSlots, type SharedLimit } from './limits.ts';
+import { LoginBackoff } from './login-backoff.ts';
 import type { PoolSettings } from './pool-settings.ts';
+import type { LoginFailure, PooledClient, PooledServer, PoolPort } from './port.ts';
+import { ServerRoster } from './server-roster.ts';
 import type { ServerState, TestPurpose } from './server-state.ts';
+import { idleCloseReason, isWornOut } from './tenure.ts';
+import { queryWaitTimeout } from './wait-timeout.ts';
+import { WaitingLine } from './waiting-line.ts';
+
+/** How many of the newest idle servers are asked whether they suit a client. */
+const PREFERENCE_SCAN = 8;
 
 export interface PoolCounts {
   readonly connecting: number;
@@ -16,56 +35,529 @@ export interface PoolCounts {
   readonly closing: number;
   /** Clients in line. */
   readonly waiting: number;
-  /** How long the oldest one has waited, ms. */
+  /** How long the first of them has waited, ms. */
   readonly maxWait: number;
 }
 
-export interface PoolOptions<Client, Server> {
+export interface PoolOptions<Client extends PooledClient, Server extends PooledServer<Client>> {
+  /** Name of the database entry. */
   readonly database: string;
+  /** Name of the pool user. */
   readonly user: string;
   readonly port: PoolPort<Client, Server>;
+  /** Asked each time, so that RELOAD applies. */
   readonly settings: () => PoolSettings;
+  readonly limits: readonly SharedLimit[];
   readonly clock: Clock;
+  /** As Math.random. */
+  readonly random: () => number;
+  /** A server has gone: what waits for that may go on. */
+  readonly onServerGone: () => void;
 }
 
-export declare class Pool<Client extends PooledClient, Server extends PooledServer<Client>> {
-  constructor(options: PoolOptions<Client, Server>);
+export class Pool<Client extends PooledClient, Server extends PooledServer<Client>> implements LimitedPool {
   readonly database: string;
   readonly user: string;
-  /** Servers that take a slot: all but closed ones. */
-  get size(): number;
-  /** Clients that are logged in and belong here (`join`, `leave`), linked or not. */
-  get clients(): number;
-  join(): void;
-  leave(): void;
-  /** A server, active for the client; or the error it is to be told; or undefined: it waits for `grant` or `refuse`. */
-  acquire(client: Client): Server | ClientError | undefined;
-  /** A waiter left; harmless for one that does not wait. */
-  abandon(client: Client): void;
-  /** Active, tested or being cancelled no more: to the oldest waiter, else idle, or closed if its time has come. */
-  release(server: Server): void;
-  /** Takes a server out of its client's hands for statements of our own; `release` when they are done. */
-  hold(server: Server, purpose: TestPurpose | 'cancel'): void;
-  connected(server: Server): void;
-  failed(server: Server, failure: LoginFailure): void;
-  /** The server's socket has closed, whoever wished it. */
-  closed(server: Server, reason?: string): void;
-  /** Closes a server now, whatever it does. */
-  close(server: Server, reason: string): void;
-  /** Marks a server close_needed: closed now if idle, else at its release. */
-  retire(server: Server): void;
-  closeNeeded(server: Server): boolean;
-  move(server: Server, next: ServerState<Client>): void;
-  tick(now: number): void;
-  pause(): void;
-  resume(): void;
-  /** Marks all servers close_needed. */
-  reconnect(): void;
-  /** Refuses every waiter and closes every server. */
-  kill(error: ClientError, reason: string): void;
-  /** From now on refuses everybody who would wait; undefined ends it. */
-  refuseAll(error: ClientError | undefined): void;
-  counts(): PoolCounts;
-  servers(): Iterable<Server>;
-  waiters(): Iterable<Client>;
+  readonly limits: readonly SharedLimit[];
+  readonly #port: PoolPort<Client, Server>;
+  readonly #settings: () => PoolSettings;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #onServerGone: () => void;
+  readonly #roster: ServerRoster<Client, Server>;
+  readonly #line = new WaitingLine<Client>();
+  readonly #backoff = new LoginBackoff();
+  #clients = 0;
+  #paused = false;
+  /** A released server is to be closed for another pool under the same limit. */
+  #owes = false;
+  #refusal: ClientError | undefined;
+
+  constructor(options: PoolOptions<Client, Server>) {
+    this.database = options.database;
+    this.user = options.user;
+    this.limits = options.limits;
+    this.#port = options.port;
+    this.#settings = options.settings;
+    this.#clock = options.clock;
+    this.#random = options.random;
+    this.#onServerGone = options.onServerGone;
+    this.#roster = new ServerRoster(options.limits);
+    for (const limit of this.limits) limit.add(this);
+  }
+
+  // Clients
+
+  /** Logged-in clients that belong here, linked or not. */
+  get clients(): number {
+    return this.#clients;
+  }
+
+  join(): void {
+    this.#clients += 1;
+  }
+
+  leave(): void {
+    invariant(this.#clients > 0, 'a client leaves the pool that it joined');
+    this.#clients -= 1;
+  }
+
+  /**
+   * A server, active for this client already; or the error it is to be told now; or undefined: it waits, and `grant` or `refuse` follows
+   * unless it abandons the line.
+   */
+  acquire(client: Client): Server | ClientError | undefined {
+    if (this.#refusal !== undefined) return this.#refusal;
+    const now = this.#clock.now();
+    if (!this.#paused) {
+      const server = this.#line.size === 0 ? this.#chooseIdle(client, now) : undefined;
+      if (server !== undefined && !this.#isStale(server, now)) {
+        this.#link(client, server, now);
+        return server;
+      }
+      const error = this.#downError(now);
+      if (error !== undefined) return error;
+    }
+    this.#line.push(client, now);
+    for (const limit of this.limits) limit.waiterCame();
+    this.#useIdle(now);
+    while (this.open(now));
+    return undefined;
+  }
+
+  /** A waiter leaves the line. Does nothing for one that is not in it. */
+  abandon(client: Client): void {
+    if (!this.#line.delete(client)) return;
+    for (const limit of this.limits) limit.waiterWent();
+  }
+
+  // Servers
+
+  /** A server owes nobody anything. Does nothing for one that is being closed meanwhile. */
+  release(server: Server): void {
+    const { kind } = server.state;
+    if (kind === 'closing' || kind === 'closed') return;
+    invariant(kind !== 'idle', 'an idle server is not released again');
+    const now = this.#clock.now();
+    const reason = this.#closeReason(server, now);
+    if (reason !== undefined) {
+      this.close(server, reason);
+      return;
+    }
+    const client = this.#line.first;
+    if (client !== undefined) {
+      this.#grant(client, server, now);
+      return;
+    }
+    this.#roster.move(server, { kind: 'idle', since: now });
+    for (const limit of this.limits) if (limit.isContended) limit.makeRoom(now);
+  }
+
+  /**
+   * Takes a server out of its client's hands while statements of our own, or a cancel request aimed at it, are under way; then `release`.
+   * False for one that is being closed meanwhile.
+   */
+  hold(server: Server, purpose: TestPurpose | 'cancel'): boolean {
+    const { kind } = server.state;
+    if (kind === 'closing' || kind === 'closed') return false;
+    const since = this.#clock.now();
+    const held: ServerState<Client> =
+      purpose === 'cancel' ? { kind: 'being_canceled', since } : { kind: 'tested', since, purpose };
+    this.#roster.move(server, held);
+    return true;
+  }
+
+  /** A login has succeeded. */
+  connected(server: Server): void {
+    this.#backoff.forget();
+    this.release(server);
+    // The next login may start.
+    this.#slotFreed(this.#clock.now());
+  }
+
+  /** A login has failed, and its socket is closed. */
+  failed(server: Server, failure: LoginFailure): void {
+    const { kind } = server.state;
+    // A login that we gave up ourselves says nothing about the server.
+    if (kind === 'closing' || kind === 'closed') {
+      this.closed(server);
+      return;
+    }
+    const now = this.#clock.now();
+    this.#backoff.fail(failure, now);
+    this.#roster.move(server, { kind: 'closed', reason: failure.error.message });
+    if (!failure.transient && !this.#roster.hasUsable) this.#refuseWaiters(failure.error);
+    this.#slotFreed(now);
+  }
+
+  /** A server's socket has closed, whoever wished it. Says nothing new about one that is closed already. */
+  closed(server: Server, reason = 'server closed the connection'): void {
+    const { state } = server;
+    if (state.kind === 'closed') return;
+    if (state.kind === 'connecting') {
+      // Were it not taken as a failure, the next login would begin at once, and the next.
+      const error = new ClientError(reason, { sqlState: SqlState.connectionFailure });
+      this.failed(server, { error, transient: false });
+      return;
+    }
+    const now = this.#clock.now();
+    this.#roster.move(server, { kind: 'closed', reason: state.kind === 'closing' ? state.reason : reason });
+    const error = this.#downError(now);
+    if (error !== undefined) this.#refuseWaiters(error);
+    this.#slotFreed(now);
+  }
+
+  /** Closes a server whatever it does. */
+  close(server: Server, reason: string): void {
+    const { kind } = server.state;
+    if (kind === 'closing' || kind === 'closed') return;
+    const now = this.#clock.now();
+    this.#roster.move(server, { kind: 'closing', since: now, reason });
+    this.#port.close(server, reason);
+    // Somebody may have counted on it.
+    if (kind === 'connecting' || kind === 'tested') this.#slotFreed(now);
+  }
+
+  /** Marks one server close_needed: it is closed now if nobody uses it, else when it is released. */
+  retire(server: Server): void {
+    const tenure = this.#roster.tenure(server.id);
+    if (tenure === undefined) return;
+    tenure.generation = 0;
+    if (isSpare(server)) this.close(server, 'close_needed');
+  }
+
+  closeNeeded(server: Server): boolean {
+    const tenure = this.#roster.tenure(server.id);
+    return tenure !== undefined && this.#roster.closeNeeded(tenure);
+  }
+
+  /** When its login began. */
+  connectedAt(server: Server): number | undefined {
+    return this.#roster.tenure(server.id)?.connectedAt;
+  }
+
+  // Time
+
+  /** To be called a few times a second: everything that happens because time passes or a setting has changed. */
+  tick(now: number): void {
+    this.#owes = false;
+    this.#sweepIdle(now);
+    this.#sweepClosing(now);
+    if (!this.#paused) this.#sweepLine(now);
+    this.#slotFreed(now);
+    this.#keepMinimum(now);
+  }
+
+  // The console
+
+  get isPaused(): boolean {
+    return this.#paused;
+  }
+
+  /** Links nobody any more, closes what nobody uses, and the rest as it is released. */
+  pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#line.stopClock(this.#clock.now());
+    this.#closeSpare('pause mode');
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    const now = this.#clock.now();
+    this.#paused = false;
+    this.#line.startClock(now);
+    this.#slotFreed(now);
+  }
+
+  /** Every server there is now becomes close_needed, and logins are tried again at once, whatever happened before. */
+  reconnect(): void {
+    this.#roster.nextGeneration();
+    this.#backoff.forget();
+    this.#closeSpare('close_needed');
+    this.#slotFreed(this.#clock.now());
+  }
+
+  /** Refuses every waiter and closes every server, used or not. Clients that do not wait are not the pool's business. */
+  kill(error: ClientError, reason: string): void {
+    this.#refuseWaiters(error);
+    for (const server of this.#roster.toArray()) this.close(server, reason);
+  }
+
+  /** From now on nobody waits: who is in line or comes is told `error`. undefined ends that. */
+  refuseAll(error: ClientError | undefined): void {
+    this.#refusal = error;
+    if (error !== undefined) this.#refuseWaiters(error);
+  }
+
+  /** Takes an unused pool out of its limits. */
+  dispose(): void {
+    invariant(this.isUnused, 'only a pool that nobody uses is dropped');
+    for (const limit of this.limits) limit.remove(this);
+  }
+
+  // What there is
+
+  /** Servers that take a slot, closing ones included. */
+  get size(): number {
+    return this.#roster.size;
+  }
+
+  get waiting(): number {
+    return this.#line.size;
+  }
+
+  /** Neither clients nor servers. */
+  get isUnused(): boolean {
+    return this.#clients === 0 && this.#roster.size === 0 && this.#line.size === 0;
+  }
+
+  /** Some server is close_needed and not gone yet. */
+  get hasCloseNeeded(): boolean {
+    return this.#roster.hasCloseNeeded;
+  }
+
+  counts(): PoolCounts {
+    const now = this.#clock.now();
+    const { closed: _, ...count } = this.#roster.count;
+    let used = 0;
+    for (const server of this.#roster.idle.toArray()) if (this.#isStale(server, now)) used += 1;
+    return { ...count, used, waiting: this.#line.size, maxWait: now - (this.waitingSince ?? now) };
+  }
+
+  servers(): readonly Server[] {
+    return this.#roster.toArray();
+  }
+
+  /** First come first. */
+  waiters(): Iterable<Client> {
+    return this.#line;
+  }
+
+  // For the limits that it shares with other pools
+
+  get active(): number {
+    return this.#roster.count.active;
+  }
+
+  get closing(): number {
+    return this.#roster.count.closing;
+  }
+
+  get idleSince(): number | undefined {
+    const state = this.#roster.idle.oldest?.state;
+    return state?.kind === 'idle' ? state.since : undefined;
+  }
+
+  get waitingSince(): number | undefined {
+    return this.#line.first?.waiting?.since;
+  }
+
+  get unservedSince(): number | undefined {
+    return this.#line.arrival(this.#roster.onTheWay);
+  }
+
+  wanted(now: number): number {
+    const unserved = this.#line.size - this.#roster.onTheWay;
+    if (unserved <= 0 || !this.#mayOpen(now)) return 0;
+    return Math.min(unserved, this.#sizeLimit(now) - this.size, this.#loginRoom);
+  }
+
+  open(now: number): boolean {
+    if (this.wanted(now) <= 0) return false;
+    let hasRoom = true;
+    for (const limit of this.limits) {
+      if (!limit.isFull) continue;
+      hasRoom = false;
+      limit.makeRoom(now);
+    }
+    if (hasRoom) this.#roster.add(this.#port.connect(this), now, this.#random());
+    return hasRoom;
+  }
+
+  evict(): void {
+    const server = this.#roster.idle.oldest;
+    if (server !== undefined) this.close(server, 'evicted');
+  }
+
+  owe(): void {
+    this.#owes = true;
+  }
+
+  // How
+
+  /** Logins that may start now. While logins fail, one at a time finds out whether they still do. */
+  get #loginRoom(): number {
+    const concurrency = this.#backoff.isFailing ? 1 : this.#settings().serverLoginConcurrency;
+    return concurrency - this.#roster.count.connecting;
+  }
+
+  #mayOpen(now: number): boolean {
+    return (
+      !this.#paused &&
+      this.#refusal === undefined &&
+      !this.#backoff.holds(now, this.#settings().serverLoginRetry)
+    );
+  }
+
+  /** pool_size, and the reserve if the first in line has waited long enough for it. */
+  #sizeLimit(now: number): number {
+    const { poolSize, reservePoolSize, reservePoolTimeout } = this.#settings();
+    if (poolSize === 0) return Infinity;
+    const first = this.#line.first;
+    if (first === undefined || reservePoolTimeout === 0) return poolSize;
+    return this.#line.waited(first, now) >= reservePoolTimeout ? poolSize + reservePoolSize : poolSize;
+  }
+
+  /** The error for those who would wait while the server is known to be down. */
+  #downError(now: number): ClientError | undefined {
+    if (!this.#backoff.isFailing || this.#roster.hasUsable) return undefined;
+    return this.#backoff.cachedError(now, this.#settings().serverLoginRetry);
+  }
+
+  /** Idle for so long that it may have died unnoticed. */
+  #isStale({ state }: Server, now: number): boolean {
+    const { serverCheckDelay } = this.#settings();
+    return serverCheckDelay !== undefined && state.kind === 'idle' && now - state.since >= serverCheckDelay;
+  }
+
+  /** The client's last server, else one that carries its state, else the last used; with server_round_robin the longest idle. */
+  #chooseIdle(client: Client, now: number): Server | undefined {
+    const { idle } = this.#roster;
+    const { newest } = idle;
+    if (newest === undefined) return undefined;
+    if (this.#settings().serverRoundRobin) return idle.oldest;
+    // If the newest has been idle for too long, so have all.
+    if (newest.id === client.lastServerId || this.#isStale(newest, now)) return newest;
+    const last = this.#roster.tenure(client.lastServerId)?.server;
+    if (last !== undefined && last.state.kind === 'idle' && !this.#isStale(last, now)) return last;
+    const scanned = Math.min(idle.size, PREFERENCE_SCAN);
+    for (let index = 0; index < scanned; index += 1) {
+      const server = idle.newestAt(index);
+      if (server === undefined || this.#isStale(server, now)) break;
+      if (this.#port.prefers(client, server)) return server;
+    }
+    return newest;
+  }
+
+  #link(client: Client, server: Server, now: number): void {
+    client.lastServerId = server.id;
+    this.#roster.move(server, { kind: 'active', since: now, client });
+  }
+
+  #grant(client: Client, server: Server, now: number): void {
+    this.abandon(client);
+    this.#link(client, server, now);
+    this.#port.grant(client, server);
+  }
+
+  /** Why a server that is free from now on is closed rather than kept. */
+  #closeReason(server: Server, now: number): string | undefined {
+    if (this.#paused) return 'pause mode';
+    const tenure = this.#roster.tenure(server.id);
+    if (tenure === undefined || this.#roster.closeNeeded(tenure)) return 'close_needed';
+    const settings = this.#settings();
+    if (isWornOut(tenure, server.state, settings, now)) return 'server lifetime over';
+    const { poolSize, reservePoolSize } = settings;
+    if (poolSize > 0 && this.#roster.live > poolSize + reservePoolSize) return 'too many servers in the pool';
+    if (this.#isOverSharedLimit()) return 'too many servers in the pool';
+    if (!this.#owes) return undefined;
+    this.#owes = false;
+    return 'evicted';
+  }
+
+  #isOverSharedLimit(): boolean {
+    for (const limit of this.limits) if (limit.isExceeded) return true;
+    return false;
+  }
+
+  /** Idle servers for those who wait; one that may have died is tested first, and the first in line stays so meanwhile. */
+  #useIdle(now: number): void {
+    while (!this.#paused && this.#line.size > this.#roster.onTheWay) {
+      const client = this.#line.first;
+      const server = client === undefined ? undefined : this.#chooseIdle(client, now);
+      if (client === undefined || server === undefined) return;
+      if (this.#isStale(server, now)) {
+        this.#roster.move(server, { kind: 'tested', since: now, purpose: 'check' });
+        this.#port.test(server);
+      } else {
+        this.#grant(client, server, now);
+      }
+    }
+  }
+
+  /** A slot may be free, of this pool or of a limit: who has waited longest under the limits concerned has it. */
+  #slotFreed(now: number): void {
+    this.#useIdle(now);
+    offerSlots(this, now);
+    this.#onServerGone();
+  }
+
+  #keepMinimum(now: number): void {
+    const { minPoolSize, poolSize, forcedUser } = this.#settings();
+    if (minPoolSize === 0 || (!forcedUser && this.#clients === 0) || !this.#mayOpen(now)) return;
+    const minimum = poolSize > 0 ? Math.min(minPoolSize, poolSize) : minPoolSize;
+    while (this.size < minimum && this.#loginRoom > 0 && this.limits.every((limit) => !limit.isFull)) {
+      this.#roster.add(this.#port.connect(this), now, this.#random());
+    }
+  }
+
+  #closeSpare(reason: string): void {
+    for (const server of this.#roster.toArray()) if (isSpare(server)) this.close(server, reason);
+  }
+
+  #refuseWaiters(error: ClientError): void {
+    // Those in line now: who is refused may come back at once, and is not to be met a second time.
+    for (const client of [...this.#line]) {
+      if (client.waiting === undefined) continue;
+      this.abandon(client);
+      this.#port.refuse(client, error);
+    }
+  }
+
+  #sweepIdle(now: number): void {
+    const settings = this.#settings();
+    for (const server of this.#roster.idle.toArray()) {
+      const tenure = this.#roster.tenure(server.id);
+      if (tenure === undefined) continue;
+      let reason = idleCloseReason(tenure, server.state, settings, this.#roster.live, now);
+      if (reason === undefined && this.#isOverSharedLimit()) reason = 'too many servers in the pool';
+      if (reason !== undefined) this.close(server, reason);
+    }
+  }
+
+  /** After server_close_timeout a server counts as gone, whether or not its socket has noticed. */
+  #sweepClosing(now: number): void {
+    if (this.closing === 0) return;
+    const { serverCloseTimeout } = this.#settings();
+    for (const server of this.#roster.toArray()) {
+      if (server.state.kind !== 'closing' || now - server.state.since < serverCloseTimeout) continue;
+      this.#port.destroy(server);
+      this.closed(server);
+    }
+  }
+
+  #sweepLine(now: number): void {
+    const settings = this.#settings();
+    let error: ClientError | undefined;
+    for (const client of [...this.#line]) {
+      const place = client.waiting;
+      if (place === undefined) continue;
+      const waited = this.#line.waited(client, now);
+      const timeout = this.#port.waitTimeout(client);
+      if (timeout > 0 && waited >= timeout) {
+        error ??= queryWaitTimeout(this, settings, this.#port, now);
+        this.abandon(client);
+        this.#port.refuse(client, error);
+      } else if (settings.queryWaitNotify > 0 && waited >= settings.queryWaitNotify && !place.notified) {
+        place.notified = true;
+        this.#port.notify(client);
+      }
+    }
+  }
+}
+
+/** Closing it disturbs nobody. A tested server comes back by itself, and is met then. */
+function isSpare(server: PooledServer<unknown>): boolean {
+  return server.state.kind === 'idle' || server.state.kind === 'connecting';
 }

@@ -1,5 +1,6 @@
 /** Where the pool ends and the proxy begins: what each asks of the other's objects. */
 import type { ClientError } from '../protocol/errors.ts';
+import type { Pool } from './pool.ts';
 import type { ServerState } from './server-state.ts';
 
 /** A server connection. */
@@ -45,9 +46,9 @@ export interface ClientDescription {
 /**
  * What a pool asks of the proxy. `connect` and `test` answer later, never from inside the call; the others may call the pool back at once.
  */
-export interface PoolPort<Client, Server> {
+export interface PoolPort<Client extends PooledClient, Server extends PooledServer<Client>> {
   /** Starts a login. Later `pool.connected(server)` or `pool.failed(server, failure)`. */
-  connect(): Server;
+  connect(pool: Pool<Client, Server>): Server;
   /** A waiter gets a server; it is active for that client already. */
   grant(client: Client, server: Server): void;
   /** A waiter is told why it gets none. It is out of the line already. */
