@@ -29,6 +29,8 @@ import {
 export interface EmbeddedPostgresOptions {
   /** Keeps the cluster here (or, if its account cannot enter this folder, in a temp folder that goes with it). Without it the cluster is temporary. */
   readonly folder?: string;
+  /** Of a cluster in a folder: a role and its database, made with the cluster. */
+  readonly application?: string;
   /** postgresql.conf settings, such as `{ max_connections: '50' }`. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Files for the data folder by name, such as `pg_hba.conf` or `server.key`; owned by the server's account, 0600. */
@@ -41,6 +43,8 @@ export interface EmbeddedPostgres {
   /** A superuser. */
   readonly user: string;
   readonly password: string;
+  /** Everything that is kept of it: the data folder, the log and the password. */
+  readonly home: string;
   readonly dataDir: string;
   /** Of the postmaster that runs now. */
   readonly pid: number;
@@ -97,7 +101,7 @@ export async function startEmbeddedPostgres(
   const files =
     options.folder === undefined
       ? await temporaryCluster(binaries, account)
-      : await persistentCluster(options.folder, binaries, account);
+      : await persistentCluster(options.folder, options.application ?? 'app', binaries, account);
   const settings = options.settings ?? {};
   const cluster = { ...files, temporary: options.folder === undefined, binaries, account, settings };
   const removeTemporary = async (): Promise<void> => {
@@ -122,6 +126,7 @@ export async function startEmbeddedPostgres(
     port,
     user: SUPERUSER,
     password: files.password,
+    home: files.home,
     dataDir: files.dataDir,
     get pid() {
       if (current === undefined) throw new Error('the embedded PostgreSQL is halted');

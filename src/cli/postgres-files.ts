@@ -129,9 +129,13 @@ async function copyBinaries(native: string, account: Account | undefined): Promi
   return target;
 }
 
-/** The cluster kept for `folder`, made at the first call. Its password stays with it. */
+/**
+ * The cluster kept for `folder`, made at the first call: with a role `application` that has the superuser's password, and
+ * a database of that name that it owns. The password stays with the cluster.
+ */
 export async function persistentCluster(
   folder: string,
+  application: string,
   binaries: Binaries,
   account: Account | undefined,
 ): Promise<ClusterFiles> {
@@ -151,6 +155,10 @@ export async function persistentCluster(
   const staging = join(home, 'data.new');
   await rm(staging, { recursive: true, force: true });
   await initialise(staging, password, INITDB_OPTIONS, binaries, account);
+  await runSingleUser(staging, binaries, account, [
+    `CREATE ROLE ${application} LOGIN PASSWORD '${password}'`,
+    `CREATE DATABASE ${application} OWNER ${application}`,
+  ]);
   await writeFile(passwordFile, password, { mode: 0o600 });
   await rename(staging, dataDir);
   return { home, dataDir, password };
@@ -205,6 +213,21 @@ async function initialise(
   } finally {
     await rm(passwordFile);
   }
+}
+
+/** Runs statements of one line each on a cluster that is not running. */
+async function runSingleUser(
+  dataDir: string,
+  binaries: Binaries,
+  account: Account | undefined,
+  statements: readonly string[],
+): Promise<void> {
+  const options = { ...account, cwd: '/', env: SERVER_ENVIRONMENT };
+  const running = run(binaries.postgres, ['--single', '-D', dataDir, SUPERUSER], options);
+  running.child.stdin?.end(`${statements.join('\n')}\n`);
+  const { stderr } = await running;
+  // Its status is 0 whatever became of the statements.
+  if (/ERROR|FATAL/.test(stderr)) throw new Error(`PostgreSQL could not be set up: ${stderr.trim()}`);
 }
 
 /** Fills `target` once, however many processes try at the same time: the first rename wins, the others use its result. */
