@@ -83,7 +83,7 @@ export class PoolSet<Client extends PooledClient, Server extends PooledServer<Cl
 
   /** To be called a few times a second. */
   tick(now: number): void {
-    for (const entry of [...this.#entries()]) {
+    for (const entry of Array.from(this.#entries())) {
       entry.pool.tick(now);
       this.#dropIfUnused(entry, now);
     }
@@ -211,8 +211,8 @@ export class PoolSet<Client extends PooledClient, Server extends PooledServer<Cl
       onServerGone: () => this.#conditions.check(),
     });
     this.#begin(pool);
-    let users = this.#databases.get(database);
-    if (users === undefined) this.#databases.set(database, (users = new Map()));
+    const users = this.#databases.get(database) ?? new Map<string, Entry<Client, Server>>();
+    this.#databases.set(database, users);
     users.set(user, { pool, dropAfter, unusedSince: undefined, removed: false });
     return pool;
   }
@@ -245,8 +245,8 @@ export class PoolSet<Client extends PooledClient, Server extends PooledServer<Cl
 }
 
 function limitOf(limits: Map<string, SharedLimit>, name: string, max: (name: string) => number): SharedLimit {
-  let limit = limits.get(name);
-  if (limit === undefined) limits.set(name, (limit = new SharedLimit(() => max(name))));
+  const limit = limits.get(name) ?? new SharedLimit(() => max(name));
+  limits.set(name, limit);
   return limit;
 }
 

@@ -17,12 +17,9 @@ import type { PoolSettings } from './pool-settings.ts';
 import type { LoginFailure, PooledClient, PooledServer, PoolPort } from './port.ts';
 import { ServerRoster } from './server-roster.ts';
 import type { ServerState, TestPurpose } from './server-state.ts';
-import { idleCloseReason, isWornOut } from './tenure.ts';
-import { queryWaitTimeout } from './wait-timeout.ts';
+import { type Sweepable, sweepClosing, sweepIdle, sweepLine } from './sweep.ts';
+import { isWornOut } from './tenure.ts';
 import { WaitingLine } from './waiting-line.ts';
-
-/** How many of the newest idle servers are asked whether they suit a client. */
-const PREFERENCE_SCAN = 8;
 
 export interface PoolCounts {
   readonly connecting: number;
@@ -82,7 +79,7 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
     this.#clock = options.clock;
     this.#random = options.random;
     this.#onServerGone = options.onServerGone;
-    this.#roster = new ServerRoster(options.limits);
+    this.#roster = new ServerRoster(options.limits, (client, server) => options.port.prefers(client, server));
     for (const limit of this.limits) limit.add(this);
   }
 
@@ -104,14 +101,14 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
 
   /**
    * A server, active for this client already; or the error it is to be told now; or undefined: it waits, and `grant` or `refuse` follows
-   * unless it abandons the line.
+   * (never before this call has returned) unless it abandons the line.
    */
   acquire(client: Client): Server | ClientError | undefined {
     if (this.#refusal !== undefined) return this.#refusal;
     const now = this.#clock.now();
     if (!this.#paused) {
       const server = this.#line.size === 0 ? this.#chooseIdle(client, now) : undefined;
-      if (server !== undefined && !this.#isStale(server, now)) {
+      if (server !== undefined) {
         this.#link(client, server, now);
         return server;
       }
@@ -120,7 +117,7 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
     }
     this.#line.push(client, now);
     for (const limit of this.limits) limit.waiterCame();
-    this.#useIdle(now);
+    this.#testIdle(now);
     while (this.open(now));
     return undefined;
   }
@@ -240,10 +237,17 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
 
   /** To be called a few times a second: everything that happens because time passes or a setting has changed. */
   tick(now: number): void {
+    const settings = this.#settings();
+    const inside: Sweepable<Client, Server> = {
+      pool: this,
+      port: this.#port,
+      roster: this.#roster,
+      line: this.#line,
+    };
     this.#owes = false;
-    this.#sweepIdle(now);
-    this.#sweepClosing(now);
-    if (!this.#paused) this.#sweepLine(now);
+    sweepIdle(inside, settings, now);
+    sweepClosing(inside, settings, now);
+    if (!this.#paused) sweepLine(inside, settings, now);
     this.#slotFreed(now);
     this.#keepMinimum(now);
   }
@@ -317,12 +321,28 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
     return this.#roster.hasCloseNeeded;
   }
 
+  /** max_db_connections or max_user_connections was lowered, and servers have to go. */
+  get isOverSharedLimit(): boolean {
+    for (const limit of this.limits) if (limit.isExceeded) return true;
+    return false;
+  }
+
   counts(): PoolCounts {
     const now = this.#clock.now();
-    const { closed: _, ...count } = this.#roster.count;
-    let used = 0;
-    for (const server of this.#roster.idle.toArray()) if (this.#isStale(server, now)) used += 1;
-    return { ...count, used, waiting: this.#line.size, maxWait: now - (this.waitingSince ?? now) };
+    const { connecting, idle, active, tested, being_canceled, closing } = this.#roster.count;
+    const used = this.#roster.idle.countStale(this.#settings(), now);
+    const maxWait = now - (this.waitingSince ?? now);
+    return {
+      connecting,
+      idle,
+      used,
+      active,
+      tested,
+      being_canceled,
+      closing,
+      waiting: this.#line.size,
+      maxWait,
+    };
   }
 
   servers(): readonly Server[] {
@@ -330,8 +350,8 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
   }
 
   /** First come first. */
-  waiters(): Iterable<Client> {
-    return this.#line;
+  waiters(): readonly Client[] {
+    return this.#line.toArray();
   }
 
   // For the limits that it shares with other pools
@@ -415,29 +435,9 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
     return this.#backoff.cachedError(now, this.#settings().serverLoginRetry);
   }
 
-  /** Idle for so long that it may have died unnoticed. */
-  #isStale({ state }: Server, now: number): boolean {
-    const { serverCheckDelay } = this.#settings();
-    return serverCheckDelay !== undefined && state.kind === 'idle' && now - state.since >= serverCheckDelay;
-  }
-
-  /** The client's last server, else one that carries its state, else the last used; with server_round_robin the longest idle. */
   #chooseIdle(client: Client, now: number): Server | undefined {
-    const { idle } = this.#roster;
-    const { newest } = idle;
-    if (newest === undefined) return undefined;
-    if (this.#settings().serverRoundRobin) return idle.oldest;
-    // If the newest has been idle for too long, so have all.
-    if (newest.id === client.lastServerId || this.#isStale(newest, now)) return newest;
     const last = this.#roster.tenure(client.lastServerId)?.server;
-    if (last !== undefined && last.state.kind === 'idle' && !this.#isStale(last, now)) return last;
-    const scanned = Math.min(idle.size, PREFERENCE_SCAN);
-    for (let index = 0; index < scanned; index += 1) {
-      const server = idle.newestAt(index);
-      if (server === undefined || this.#isStale(server, now)) break;
-      if (this.#port.prefers(client, server)) return server;
-    }
-    return newest;
+    return this.#roster.idle.choose(client, last, this.#settings(), now);
   }
 
   #link(client: Client, server: Server, now: number): void {
@@ -460,35 +460,36 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
     if (isWornOut(tenure, server.state, settings, now)) return 'server lifetime over';
     const { poolSize, reservePoolSize } = settings;
     if (poolSize > 0 && this.#roster.live > poolSize + reservePoolSize) return 'too many servers in the pool';
-    if (this.#isOverSharedLimit()) return 'too many servers in the pool';
+    if (this.isOverSharedLimit) return 'too many servers in the pool';
     if (!this.#owes) return undefined;
     this.#owes = false;
     return 'evicted';
   }
 
-  #isOverSharedLimit(): boolean {
-    for (const limit of this.limits) if (limit.isExceeded) return true;
-    return false;
+  /** Idle servers that may have died are tested for those who wait; the first in line stays so meanwhile. */
+  #testIdle(now: number): void {
+    while (!this.#paused && this.#line.size > this.#roster.onTheWay) {
+      const server = this.#roster.idle.toTest(this.#settings(), now);
+      if (server === undefined) return;
+      this.#roster.move(server, { kind: 'tested', since: now, purpose: 'check' });
+      this.#port.test(server);
+    }
   }
 
-  /** Idle servers for those who wait; one that may have died is tested first, and the first in line stays so meanwhile. */
-  #useIdle(now: number): void {
+  /** The same, for idle servers that need no test. There are such beside a line only after a change of settings. */
+  #grantIdle(now: number): void {
     while (!this.#paused && this.#line.size > this.#roster.onTheWay) {
       const client = this.#line.first;
       const server = client === undefined ? undefined : this.#chooseIdle(client, now);
       if (client === undefined || server === undefined) return;
-      if (this.#isStale(server, now)) {
-        this.#roster.move(server, { kind: 'tested', since: now, purpose: 'check' });
-        this.#port.test(server);
-      } else {
-        this.#grant(client, server, now);
-      }
+      this.#grant(client, server, now);
     }
   }
 
   /** A slot may be free, of this pool or of a limit: who has waited longest under the limits concerned has it. */
   #slotFreed(now: number): void {
-    this.#useIdle(now);
+    this.#grantIdle(now);
+    this.#testIdle(now);
     offerSlots(this, now);
     this.#onServerGone();
   }
@@ -508,51 +509,10 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
 
   #refuseWaiters(error: ClientError): void {
     // Those in line now: who is refused may come back at once, and is not to be met a second time.
-    for (const client of [...this.#line]) {
+    for (const client of this.#line.toArray()) {
       if (client.waiting === undefined) continue;
       this.abandon(client);
       this.#port.refuse(client, error);
-    }
-  }
-
-  #sweepIdle(now: number): void {
-    const settings = this.#settings();
-    for (const server of this.#roster.idle.toArray()) {
-      const tenure = this.#roster.tenure(server.id);
-      if (tenure === undefined) continue;
-      let reason = idleCloseReason(tenure, server.state, settings, this.#roster.live, now);
-      if (reason === undefined && this.#isOverSharedLimit()) reason = 'too many servers in the pool';
-      if (reason !== undefined) this.close(server, reason);
-    }
-  }
-
-  /** After server_close_timeout a server counts as gone, whether or not its socket has noticed. */
-  #sweepClosing(now: number): void {
-    if (this.closing === 0) return;
-    const { serverCloseTimeout } = this.#settings();
-    for (const server of this.#roster.toArray()) {
-      if (server.state.kind !== 'closing' || now - server.state.since < serverCloseTimeout) continue;
-      this.#port.destroy(server);
-      this.closed(server);
-    }
-  }
-
-  #sweepLine(now: number): void {
-    const settings = this.#settings();
-    let error: ClientError | undefined;
-    for (const client of [...this.#line]) {
-      const place = client.waiting;
-      if (place === undefined) continue;
-      const waited = this.#line.waited(client, now);
-      const timeout = this.#port.waitTimeout(client);
-      if (timeout > 0 && waited >= timeout) {
-        error ??= queryWaitTimeout(this, settings, this.#port, now);
-        this.abandon(client);
-        this.#port.refuse(client, error);
-      } else if (settings.queryWaitNotify > 0 && waited >= settings.queryWaitNotify && !place.notified) {
-        place.notified = true;
-        this.#port.notify(client);
-      }
     }
   }
 }

@@ -7,7 +7,7 @@ import { mayFollow, type ServerState, type ServerStateKind } from './server-stat
 import { LIFETIME_SPREAD, type Tenure } from './tenure.ts';
 
 export class ServerRoster<Client, Server extends PooledServer<Client>> {
-  readonly idle = new IdleServers<Server>();
+  readonly idle: IdleServers<Client, Server>;
   readonly #limits: readonly SharedLimit[];
   /** By id. */
   readonly #tenures = new Map<number, Tenure<Server>>();
@@ -24,7 +24,8 @@ export class ServerRoster<Client, Server extends PooledServer<Client>> {
   /** Servers of an earlier generation are close_needed. */
   #generation = 1;
 
-  constructor(limits: readonly SharedLimit[]) {
+  constructor(limits: readonly SharedLimit[], prefers: (client: Client, server: Server) => boolean) {
+    this.idle = new IdleServers(prefers);
     this.#limits = limits;
   }
 

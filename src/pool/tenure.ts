@@ -28,15 +28,8 @@ export function isWornOut(
 
 /** It comes from a client, as far as its state tells: a server that lives for one client is never idle after it. */
 function hasServed(state: ServerState<unknown>): boolean {
-  switch (state.kind) {
-    case 'active':
-    case 'being_canceled':
-      return true;
-    case 'tested':
-      return state.purpose === 'reset' || state.purpose === 'clean';
-    default:
-      return false;
-  }
+  if (state.kind === 'tested') return state.purpose === 'reset' || state.purpose === 'clean';
+  return state.kind === 'active' || state.kind === 'being_canceled';
 }
 
 /** Why an idle server is closed; undefined = it stays. `live` counts the servers of its pool that are not closing. */

@@ -55,8 +55,9 @@ export class WaitingLine<Client extends PooledClient> {
     this.#pausedAt = undefined;
   }
 
-  [Symbol.iterator](): Iterator<Client> {
-    return this.#clients[Symbol.iterator]();
+  /** A copy, first come first: it may be walked while clients come and go. */
+  toArray(): Client[] {
+    return Array.from(this.#clients);
   }
 
   #running(now: number): number {

@@ -182,11 +182,7 @@ class World {
         `the count of ${kind} agrees`,
       );
     }
-    assert.deepEqual(
-      [...pool.waiters()],
-      this.line(pool),
-      'exactly those wait who came and were not answered',
-    );
+    assert.deepEqual(pool.waiters(), this.line(pool), 'exactly those wait who came and were not answered');
     assert.equal(counts.waiting, this.line(pool).length);
 
     if (pool.isPaused) {
@@ -209,7 +205,7 @@ class World {
       for (const kind of ['tested', 'being_canceled'] as const) {
         for (const server of this.proxy.in(kind)) server.pool.release(server);
       }
-      for (const client of [...this.linked]) this.release(client);
+      for (const client of Array.from(this.linked)) this.release(client);
       this.proxy.closeAll();
       this.proxy.pass(100);
       this.check();
@@ -228,13 +224,15 @@ function run(world: World, { do: action, at }: Step): void {
   assert.ok(pool !== undefined);
   switch (action) {
     case 'arrive':
-      return world.arrive(pool);
+      world.arrive(pool);
+      return;
     case 'leave': {
       const line = world.line(pool);
       const client = pick(line, at);
       if (client === undefined) return;
       line.splice(line.indexOf(client), 1);
-      return pool.abandon(client);
+      pool.abandon(client);
+      return;
     }
     case 'release': {
       const client = pick([...world.linked], at);
@@ -248,8 +246,7 @@ function run(world: World, { do: action, at }: Step): void {
       const { server } = client;
       client.server = undefined;
       if (server?.state.kind === 'active')
-        pool.hold === undefined ||
-          server.pool.hold(server, pick(['reset', 'clean', 'cancel'], at) ?? 'reset');
+        server.pool.hold(server, pick(['reset', 'clean', 'cancel'], at) ?? 'reset');
       return;
     }
     case 'connect': {
@@ -279,7 +276,8 @@ function run(world: World, { do: action, at }: Step): void {
       return;
     }
     case 'pass':
-      return proxy.pass(at);
+      proxy.pass(at);
+      return;
     case 'pause':
       proxy.pools.pause(pick([undefined, ...DATABASES], at));
       return;
@@ -287,17 +285,21 @@ function run(world: World, { do: action, at }: Step): void {
       proxy.pools.resume(pick([undefined, ...DATABASES], at));
       return;
     case 'reconnect':
-      return proxy.pools.reconnect(pick(DATABASES, at));
+      proxy.pools.reconnect(pick(DATABASES, at));
+      return;
     case 'retire': {
       const server = pick([...proxy.backends], at);
-      return server?.pool.retire(server);
+      server?.pool.retire(server);
+      return;
     }
     case 'resize':
       proxy.settings = { ...proxy.settings, poolSize: at % 4 };
-      return proxy.pass(1);
+      proxy.pass(1);
+      return;
     case 'limit':
       proxy.maxDbConnections = at % 5;
-      return proxy.pass(1);
+      proxy.pass(1);
+      return;
   }
 }
 
