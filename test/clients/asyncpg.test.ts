@@ -1,0 +1,36 @@
+/** asyncpg, and SQLAlchemy on top of it. */
+import { describeScript } from './support/scenarios.ts';
+
+await describeScript({
+  subject: 'asyncpg',
+  file: 'python/asyncpg_clients.py',
+  poolSize: 5,
+  scenarios: [
+    {
+      name: 'questions',
+      claim: 'gets the answer to each of its questions, on 50 connections',
+      prepares: true,
+    },
+    { name: 'transactions', claim: 'transfers within transactions and savepoints', prepares: true },
+    {
+      name: 'copying',
+      claim: 'copies records in and queries out, and recovers from a failed copy',
+      prepares: true,
+    },
+    { name: 'timeouts', claim: 'gives up on a query, which ends that query and no other', prepares: true },
+    { name: 'cursors', claim: 'reads a cursor in parts inside a transaction', prepares: true },
+    { name: 'pool', claim: 'resets the connections of its own pool', prepares: true },
+    { name: 'mistakes', claim: 'hears of its own errors and goes on', prepares: true },
+  ],
+});
+
+await describeScript({
+  subject: 'SQLAlchemy',
+  file: 'python/sqlalchemy_clients.py',
+  poolSize: 4,
+  scenarios: [
+    { name: 'asyncpg_own_pool', claim: 'loads and stores on asyncpg with its own pool', prepares: true },
+    { name: 'asyncpg_no_pool', claim: 'loads and stores on asyncpg with no pool of its own', prepares: true },
+    { name: 'psycopg_own_pool', claim: 'loads and stores on psycopg with its own pool' },
+  ],
+});

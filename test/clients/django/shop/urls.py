@@ -1,0 +1,11 @@
+from django.urls import path
+
+from shop import views
+
+urlpatterns = [
+    path("orders/", views.place_order),
+    path("orders/<str:reference>/", views.show_order),
+    path("broken-orders/", views.place_broken_order),
+    path("counters/<str:name>/", views.count_up),
+    path("visits/", views.visit),
+]
