@@ -5,9 +5,9 @@ const durationUnits = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 
 const sizeUnits = { GiB: 1_073_741_824, MiB: 1_048_576, KiB: 1_024, B: 1 } as const;
 
 /** A year. What is longer is a slip of the pen: "off" is written 0. */
-export const LONGEST_DURATION = 365 * durationUnits.d;
+const LONGEST_DURATION = 365 * durationUnits.d;
 /** The largest message length that the protocol can express. */
-export const LARGEST_SIZE = 2_147_483_647;
+const LARGEST_SIZE = 2_147_483_647;
 
 /** Milliseconds, whole; undefined when the text or number is no duration. */
 export function parseDuration(input: string | number): number | undefined {
@@ -39,7 +39,9 @@ function scaled(input: string | number, units: Units, bareUnit: string, largest:
   const factor = unit === undefined ? undefined : units[unit];
   if (factor === undefined) return undefined;
   const value = Math.round(Number(digits) * factor);
-  return value <= largest ? value : undefined;
+  // What rounds to nothing would turn into "off".
+  const lost = value === 0 && Number(digits) > 0;
+  return value <= largest && !lost ? value : undefined;
 }
 
 function withUnit(value: number, units: Units, zero: string): string {

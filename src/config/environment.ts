@@ -36,7 +36,7 @@ export function applyEnvironment(document: Document, outside: Outside, report: R
     const key = keyOf(target);
     if (key === undefined) {
       const hint = adviceFor(target.key) === undefined ? suggestion(target) : undefined;
-      report(origin, unknownSetting(target.key, `[${target.kind}]`), hint);
+      report(origin, unknownSetting(target.key, target.label), hint);
       continue;
     }
     if (key.fromFile && outside.env[variable.slice(0, -'_FILE'.length)] !== undefined) {
@@ -67,6 +67,8 @@ interface Target {
   /** Of the entry, in lower case; '' for [ostler]. */
   readonly name: string;
   readonly key: string;
+  /** As in a header: "[databases.app]". */
+  readonly label: string;
   readonly fields: Fields;
 }
 
@@ -74,13 +76,13 @@ function targetOf(variable: string): Target | undefined {
   const [section = '', ...rest] = variable.slice(PREFIX.length).toLowerCase().split('__');
   const key = rest.at(-1);
   if (key === undefined || key === '') return undefined;
-  if (section === 'ostler')
-    return { kind: section, name: '', key: rest.join('__'), fields: settingsSchema.shape };
+  if (section === 'ostler') {
+    return { kind: section, name: '', key: rest.join('__'), label: '[ostler]', fields: settingsSchema.shape };
+  }
   const name = rest.slice(0, -1).join('__');
-  if (name === '') return undefined;
-  if (section === 'databases') return { kind: section, name, key, fields: databaseFields };
-  if (section === 'users') return { kind: section, name, key, fields: userFields };
-  return undefined;
+  if (name === '' || (section !== 'databases' && section !== 'users')) return undefined;
+  const fields = section === 'databases' ? databaseFields : userFields;
+  return { kind: section, name, key, label: `[${section}.${name}]`, fields };
 }
 
 /** `auth_file` is a setting of its own; `password_file` is the file of a secret. */

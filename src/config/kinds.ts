@@ -144,6 +144,14 @@ export const addresses: Kind<readonly string[]> = {
   }),
 };
 
+const addressError = 'must be an IP address or a host name';
+export const address: Kind<string> = {
+  ...text,
+  schema: read(z.string({ error: addressError }), addressError, (input) =>
+    isHost(input) ? input : undefined,
+  ),
+};
+
 const hostError = 'must be a host name, an IP address, or the folder of a Unix socket';
 export const host: Kind<string> = {
   ...text,

@@ -1,4 +1,6 @@
 /** What must hold between values. Each rule is a plain function of the whole configuration that yields what breaks it. */
+import { isIPv4 } from 'node:net';
+
 import type { Config, DatabaseEntry } from './config.ts';
 
 export interface Finding {
@@ -37,7 +39,8 @@ export function findings(config: Config): readonly Finding[] {
 
 /** True for an address that only this machine can reach. */
 export function isLoopback(address: string): boolean {
-  return address === 'localhost' || address === '::1' || /^(::ffff:)?127\./i.test(address);
+  const v4 = address.replace(/^::ffff:/i, '');
+  return address === 'localhost' || address === '::1' || (isIPv4(v4) && v4.startsWith('127.'));
 }
 
 function* somewhereToListen({ settings }: Config): Iterable<Finding> {

@@ -1,5 +1,5 @@
 /** Settings of logs, statistics, metrics and health. */
-import { boolean, choice, duration, host, integer } from './kinds.ts';
+import { address, boolean, choice, duration, integer } from './kinds.ts';
 import { setting } from './setting.ts';
 
 export const seeing = {
@@ -28,7 +28,7 @@ export const seeing = {
     reload: 'live',
     help: 'The span of the averages in SHOW STATS, and of the line of statistics in the log.',
   }),
-  http_addr: setting(host, {
+  http_addr: setting(address, {
     default: '127.0.0.1',
     reload: 'restart',
     help: 'Address of /metrics, /live, /ready and /health. They ask for no password.',
