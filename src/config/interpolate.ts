@@ -13,7 +13,7 @@ export function interpolate(text: string, outside: Outside, complain: Complain):
   return text.replaceAll(/\$\$\{|\$\{(?:([^}:]*):([^}]*)\})?/g, (match, scheme?: string, name?: string) => {
     if (match === '$${') return '${';
     if (scheme === 'env' && name !== undefined && name !== '') {
-      const value = outside.env[name];
+      const value = Object.hasOwn(outside.env, name) ? outside.env[name] : undefined;
       if (value === undefined) complain(`environment variable ${name} is not set`);
       return value ?? '';
     }

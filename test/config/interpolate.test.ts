@@ -39,6 +39,12 @@ describe('references to the outside', () => {
     );
   });
 
+  test('do not take what every object has for a variable', () => {
+    assert.deepEqual(problemsOf(`${DATABASE}[users.app]\npassword = "\${env:constructor}"\n`), [
+      'ostler.toml:4:1: users.app.password: environment variable constructor is not set',
+    ]);
+  });
+
   test('never bring a secret into a problem or a warning', () => {
     const secret = 'correct-horse-battery';
     const surroundings = {
