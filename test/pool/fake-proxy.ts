@@ -71,13 +71,13 @@ export class FakeProxy {
   onRefuse: (client: FakeClient) => void = () => {};
   #lastId = 0;
 
-  constructor() {
+  constructor(random: () => number = () => 0.5) {
     this.pools = new PoolSet({
       clock: this.clock,
       plan: () => this.#plan(),
       maxDbConnections: () => this.maxDbConnections,
       maxUserConnections: () => this.maxUserConnections,
-      random: () => 0.5,
+      random,
     });
   }
 
@@ -181,4 +181,14 @@ export function loginFailure(sqlState: string, message: string): LoginFailure {
     error: new ClientError(message, { sqlState }),
     transient: sqlState === '57P03' || sqlState === '53300',
   };
+}
+
+/** Why a server is being closed; undefined if it is not. */
+export function closeReason(server: FakeServer | undefined): string | undefined {
+  return server?.state.kind === 'closing' ? server.state.reason : undefined;
+}
+
+/** What a client was told. A function, because the compiler would believe that an earlier look still holds. */
+export function told(client: FakeClient): ClientError | undefined {
+  return client.error;
 }
