@@ -49,6 +49,8 @@ export class Connection {
   /** `unix` for a Unix socket; IPv4 in its own notation, even when it came in over IPv6; empty for one already gone. */
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** Told when the connection is over, whoever owns it by then; for whoever counts connections. */
+  onOver: (() => void) | undefined;
 
   /** What bytes are read from and written to: the TLS socket once there is one. */
   #socket: Socket;
@@ -338,6 +340,7 @@ export class Connection {
   #over(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.onOver?.();
     if (this.#owner !== NOBODY) this.#tellClosed();
   }
 

@@ -49,13 +49,20 @@ export function readyForQuery(status: number): Buffer {
 
 /** The newest minor version spoken and the protocol options that are not known. */
 export function negotiateProtocolVersion(version: number, unknownOptions: readonly string[]): Buffer {
-  const writer = new FrameWriter().begin(Backend.negotiateProtocolVersion).int32(version).int32(unknownOptions.length);
+  const writer = new FrameWriter()
+    .begin(Backend.negotiateProtocolVersion)
+    .int32(version)
+    .int32(unknownOptions.length);
   for (const option of unknownOptions) writer.cstring(option);
   return writer.end().take();
 }
 
 /** https://www.postgresql.org/docs/current/protocol-error-fields.html */
-function writeFields(writer: FrameWriter, type: number, fields: readonly (readonly [string, string | undefined])[]): void {
+function writeFields(
+  writer: FrameWriter,
+  type: number,
+  fields: readonly (readonly [string, string | undefined])[],
+): void {
   writer.begin(type);
   for (const [code, value] of fields) if (value !== undefined) writer.text(code).cstring(value);
   writer.uint8(0).end();

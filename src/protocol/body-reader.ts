@@ -56,7 +56,8 @@ export class BodyReader {
 
   #endOfString(): number {
     const zero = this.#bytes.indexOf(0, this.#at);
-    if (zero < 0 || zero >= this.#end) throw new ClientError('invalid message format: string without terminator');
+    if (zero < 0 || zero >= this.#end)
+      throw new ClientError('invalid message format: string without terminator');
     this.#at = zero + 1;
     return zero;
   }

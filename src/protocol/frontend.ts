@@ -3,7 +3,8 @@ import { FrameWriter } from './frame-writer.ts';
 import { Frontend } from './message-types.ts';
 
 /** A simple query. It destroys the session's unnamed statement. */
-export const query = (sql: string): Buffer => new FrameWriter().begin(Frontend.query).cstring(sql).end().take();
+export const query = (sql: string): Buffer =>
+  new FrameWriter().begin(Frontend.query).cstring(sql).end().take();
 
 export const password = (body: Uint8Array): Buffer =>
   new FrameWriter().begin(Frontend.password).bytes(body).end().take();
@@ -28,7 +29,11 @@ export function writeParse(
 }
 
 /** Bind of the unnamed portal, every parameter and result as text; then Execute to the end. */
-export function writeBindExecute(writer: FrameWriter, statement: string, values: readonly (string | null)[]): void {
+export function writeBindExecute(
+  writer: FrameWriter,
+  statement: string,
+  values: readonly (string | null)[],
+): void {
   writer.begin(Frontend.bind).cstring('').cstring(statement).int16(0).int16(values.length);
   for (const value of values) {
     if (value === null) writer.int32(-1);

@@ -11,6 +11,8 @@ export const SqlState = {
   invalidAuthorization: '28000',
   invalidPassword: '28P01',
   invalidCatalogName: '3D000',
+  undefinedStatement: '26000',
+  duplicateStatement: '42P05',
   syntaxError: '42601',
   undefinedObject: '42704',
   tooManyConnections: '53300',

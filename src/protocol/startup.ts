@@ -70,11 +70,15 @@ export function parseStartup(packet: Buffer): StartupPacket {
 
 function parseStartupMessage(version: number, reader: BodyReader): StartupPacket {
   const major = version >>> 16;
-  if (major === 2) throw new ClientError('old V2 protocol not supported', { sqlState: SqlState.featureNotSupported });
+  if (major === 2)
+    throw new ClientError('old V2 protocol not supported', { sqlState: SqlState.featureNotSupported });
   if (major !== 3) {
-    throw new ClientError(`unsupported frontend protocol ${major}.${version & 0xffff}: ostler supports 3.0 to 3.2`, {
-      sqlState: SqlState.featureNotSupported,
-    });
+    throw new ClientError(
+      `unsupported frontend protocol ${major}.${version & 0xffff}: ostler supports 3.0 to 3.2`,
+      {
+        sqlState: SqlState.featureNotSupported,
+      },
+    );
   }
   const parameters = new Map<string, string>();
   for (;;) {

@@ -46,25 +46,38 @@ export class OwedReplies<Ref> {
   #copyIn = false;
   #skipping = false;
   #doubtful = false;
-  readonly #dropped: (kind: number, ref: Ref) => void;
+  #lost = false;
+  /** The oldest entry is a Query or FunctionCall that has been answered but for its ReadyForQuery. */
+  #answered = false;
+  /** The last thing that happened is a ReadyForQuery that settled all there was. */
+  #atReady = true;
+  readonly #dropped: (entry: number, ref: Ref) => void;
 
   /** `dropped` hears of entries with a reference whose message the server skipped because of an error before it. */
-  constructor(dropped: (kind: number, ref: Ref) => void) {
+  constructor(dropped: (entry: number, ref: Ref) => void) {
     this.#dropped = dropped;
   }
 
-  /** Nothing is owed, and the server is not waiting for a Sync to go on. */
+  /** Nothing is owed, and the server is not waiting for a Sync to go on or to commit. */
   get settled(): boolean {
-    return this.#size === 0 && !this.#skipping;
+    return this.#size === 0 && this.#atReady;
   }
 
   get size(): number {
     return this.#size;
   }
 
-  /** The count may be too low (a copy failed around a Sync): only a fence can tell that nothing is owed. */
+  /**
+   * The count may be too low (a copy failed around a Sync): only a fence, pushed when all else is settled, can tell that
+   * nothing is owed.
+   */
   get doubtful(): boolean {
     return this.#doubtful;
+  }
+
+  /** Not even a fence can tell: the server is to be closed. */
+  get lost(): boolean {
+    return this.#lost;
   }
 
   /** An error happened and everything up to the next Sync is skipped. */
@@ -104,17 +117,17 @@ export class OwedReplies<Ref> {
   push(entry: number, ref?: Ref): void {
     if (this.#skipping) {
       if ((entry & KIND) !== Owed.sync) {
-        if (ref !== undefined) this.#dropped(entry & KIND, ref);
+        this.#drop(entry, ref);
         return;
       }
       this.#skipping = false;
     }
-    if (entry === Owed.copyEnd && this.#size === 0) return;
+    if ((entry & KIND) === Owed.copyEnd && this.#size === 0) return;
+    this.#atReady = false;
     if (this.#size === this.#entries.length) this.#grow();
-    const index = (this.#head + this.#size) & (this.#entries.length - 1);
-    this.#entries[index] = entry;
-    this.#refs[index] = ref;
-    this.#size++;
+    const slot = this.#slot(this.#size++);
+    this.#entries[slot] = entry;
+    this.#refs[slot] = ref;
   }
 
   /**
@@ -122,75 +135,90 @@ export class OwedReplies<Ref> {
    * (NoticeResponse, NotificationResponse, ParameterStatus). True when it answers a message of ours.
    */
   reply(type: number): boolean {
-    if (this.#size === 0) {
-      this.#doubtful = true;
-      return false;
-    }
+    if (this.#size === 0) return this.#expect(false);
     const entry = this.#at(0);
     const kind = entry & KIND;
+    const own = (entry & OWN) !== 0;
+    const runs = kind === Owed.query || kind === Owed.execute;
     switch (type) {
       case Backend.parseComplete:
-        this.#settle(kind === Owed.parse);
-        break;
+        return this.#settle(kind === Owed.parse) && own;
       case Backend.bindComplete:
-        this.#settle(kind === Owed.bind);
-        break;
+        return this.#settle(kind === Owed.bind) && own;
       case Backend.closeComplete:
-        if (kind === Owed.fence) this.#doubtful = false;
-        this.#settle(kind === Owed.close || kind === Owed.fence);
-        break;
+        return this.#settle(kind === Owed.close || kind === Owed.fence) && own;
       case Backend.rowDescription:
       case Backend.noData:
-        if (kind !== Owed.query && kind !== Owed.execute) this.#settle(kind === Owed.describe);
-        break;
+        return (kind === Owed.query ? this.#expect(true) : this.#settle(kind === Owed.describe)) && own;
+      case Backend.parameterDescription:
+        return this.#expect(kind === Owed.describe) && own;
       case Backend.commandComplete:
       case Backend.emptyQueryResponse:
       case Backend.portalSuspended:
         if (this.#copyIn) this.#endCopy();
-        if (kind !== Owed.query) this.#settle(kind === Owed.execute);
-        break;
+        if (kind !== Owed.query) return this.#settle(kind === Owed.execute) && own;
+        this.#answered = true;
+        return this.#expect(true) && own;
+      case Backend.functionCallResponse:
+        this.#answered = true;
+        return this.#expect(kind === Owed.functionCall) && own;
       case Backend.copyInResponse:
       case Backend.copyBothResponse:
         this.#copyIn = true;
-        break;
+        return this.#expect(runs) && own;
       default:
-        break;
+        return this.#expect(runs) && own;
     }
-    return (entry & OWN) !== 0;
   }
 
   /** An ErrorResponse came. True when the message that failed is ours. */
   error(): boolean {
-    if (this.#size === 0) return false;
-    if (this.#copyIn) {
-      // Syncs that the copy read are not answered, those it did not read are, and nothing tells which is which.
-      if (this.#endCopy() > 0) this.#doubtful = true;
+    if (this.#size === 0) {
+      // Whether the server skips now nobody knows.
+      this.#atReady = false;
+      return this.#expect(false);
     }
+    // Syncs that a copy read are not answered, those it did not read are, and nothing tells which is which.
+    if (this.#copyIn && this.#endCopy() > 0) this.#doubtful = true;
+    else this.#expect(true);
     const entry = this.#at(0);
     const kind = entry & KIND;
-    if (kind === Owed.query || kind === Owed.functionCall || kind === Owed.sync) return (entry & OWN) !== 0;
+    const own = (entry & OWN) !== 0;
+    if (kind === Owed.query || kind === Owed.functionCall || kind === Owed.sync) {
+      this.#answered = true;
+      return own;
+    }
+    const failed = this.#refs[this.#head];
+    this.#pop();
+    if (failed !== undefined) this.#dropped(entry, failed);
     while (this.#size > 0 && (this.#at(0) & KIND) !== Owed.sync) {
+      const skipped = this.#at(0);
       const ref = this.#refs[this.#head];
-      const skipped = this.#at(0) & KIND;
       this.#pop();
-      if (ref !== undefined) this.#dropped(skipped, ref);
+      this.#drop(skipped, ref);
     }
     if (this.#size === 0) this.#skipping = true;
-    return (entry & OWN) !== 0;
+    return own;
   }
 
   /** A ReadyForQuery came. True when it answers a message of ours. */
   ready(): boolean {
     this.#copyIn = false;
-    if (this.#size === 0) {
-      this.#skipping = false;
-      this.#doubtful = true;
-      return false;
-    }
-    const entry = this.#at(0);
+    const entry = this.#size === 0 ? 0 : this.#at(0);
     const kind = entry & KIND;
-    this.#settle(kind === Owed.sync || kind === Owed.query || kind === Owed.functionCall);
-    return (entry & OWN) !== 0;
+    const expected =
+      kind === Owed.sync || (this.#answered && (kind === Owed.query || kind === Owed.functionCall));
+    if (expected) {
+      this.#pop();
+      this.#skipCopyEnds();
+    } else {
+      // The answer to a Sync that a copy has not read, after all.
+      if (!this.#doubtful) this.#lost = true;
+      this.#doubtful = true;
+      this.#skipping = false;
+    }
+    this.#atReady = this.#size === 0;
+    return expected && (entry & OWN) !== 0;
   }
 
   /** Takes the injection whose turn it is: its kind, or 0 when the next reply is the server's to give. */
@@ -204,49 +232,76 @@ export class OwedReplies<Ref> {
   }
 
   #at(index: number): number {
-    return this.#entries[(this.#head + index) & (this.#entries.length - 1)] ?? 0;
+    return this.#entries[this.#slot(index)] ?? 0;
   }
 
-  #settle(expected: boolean): void {
-    if (!expected) {
-      this.#doubtful = true;
-      return;
-    }
+  #settle(expected: boolean): boolean {
+    if (!this.#expect(expected)) return false;
     this.#pop();
     this.#skipCopyEnds();
+    return true;
+  }
+
+  /**
+   * What a reply other than ReadyForQuery proves: if it answers the oldest entry, everything before has been answered;
+   * else the count is wrong.
+   */
+  #expect(expected: boolean): boolean {
+    if (!expected) this.#lost = true;
+    this.#doubtful = this.#lost;
+    return expected;
+  }
+
+  /** The server skips a message, or so it seems: in doubt it may answer it after all, and then even a fence proves nothing. */
+  #drop(entry: number, ref: Ref | undefined): void {
+    if (this.#doubtful && (entry & KIND) !== Owed.copyEnd) this.#lost = true;
+    if (ref !== undefined) this.#dropped(entry, ref);
   }
 
   #pop(): void {
     this.#refs[this.#head] = undefined;
+    this.#answered = false;
     this.#head = (this.#head + 1) & (this.#entries.length - 1);
     this.#size--;
   }
 
   /** A copy's end that is first in line has nothing before it any more that it could belong to. */
   #skipCopyEnds(): void {
-    while (this.#size > 0 && this.#at(0) === Owed.copyEnd) this.#pop();
+    while (this.#size > 0 && (this.#at(0) & KIND) === Owed.copyEnd) this.#pop();
   }
 
-  /** The copy of the oldest entry is over: forgets its end and the Syncs sent before that. Returns how many Syncs. */
+  /**
+   * The copy of the oldest entry is over: forgets its end and the Syncs sent before that. Returns how many Syncs. A copy
+   * reads nothing else: what follows another message is not its own.
+   */
   #endCopy(): number {
     this.#copyIn = false;
-    let end = 1;
-    while (end < this.#size && this.#at(end) !== Owed.copyEnd) end++;
+    let kept = 1;
     let syncs = 0;
-    const kept: [number, Ref | undefined][] = [];
-    for (let index = 0; index < this.#size; index++) {
-      const entry = this.#at(index);
-      if (index > 0 && index < end && (entry & KIND) === Owed.sync) syncs++;
-      else if (index !== end) kept.push([entry, this.#refs[(this.#head + index) & (this.#entries.length - 1)]]);
+    let over = false;
+    for (let index = 1; index < this.#size; index++) {
+      const kind = this.#at(index) & KIND;
+      if (!over && kind === Owed.sync) {
+        syncs++;
+        continue;
+      }
+      const injected = kind === Owed.injectedParse || kind === Owed.injectedClose;
+      const ends = !over && kind === Owed.copyEnd;
+      over ||= !injected;
+      if (!ends) this.#move(index, kept++);
     }
-    this.#size = 0;
-    for (const [entry, ref] of kept) {
-      const index = (this.#head + this.#size) & (this.#entries.length - 1);
-      this.#entries[index] = entry;
-      this.#refs[index] = ref;
-      this.#size++;
-    }
+    for (let index = kept; index < this.#size; index++) this.#refs[this.#slot(index)] = undefined;
+    this.#size = kept;
     return syncs;
+  }
+
+  #move(from: number, to: number): void {
+    this.#entries[this.#slot(to)] = this.#at(from);
+    this.#refs[this.#slot(to)] = this.#refs[this.#slot(from)];
+  }
+
+  #slot(index: number): number {
+    return (this.#head + index) & (this.#entries.length - 1);
   }
 
   #grow(): void {
@@ -254,7 +309,7 @@ export class OwedReplies<Ref> {
     const refs: (Ref | undefined)[] = Array.from({ length: entries.length });
     for (let index = 0; index < this.#size; index++) {
       entries[index] = this.#at(index);
-      refs[index] = this.#refs[(this.#head + index) & (this.#entries.length - 1)];
+      refs[index] = this.#refs[this.#slot(index)];
     }
     this.#entries = entries;
     this.#refs = refs;

@@ -1,0 +1,71 @@
+/**
+ * What a client left behind on a server, when it went away in the middle of something:
+ *
+ *     cancel what runs ─▶ end copy and batch ─▶ read all that is owed ─▶ ROLLBACK ─▶ reset (session mode) ─▶ back to the pool
+ *
+ * The server is reused only when every step has been answered. Whoever watches the clock closes it if that takes too long.
+ */
+import { Frontend, TransactionStatus } from '../protocol/message-types.ts';
+import { FrameWriter } from '../protocol/frame-writer.ts';
+import { InternedMap } from '../session/interned-map.ts';
+import type { Answer, ServerSession } from './server-session.ts';
+import { Owed, OWN } from './owed-replies.ts';
+
+/** Ends a copy, whether one is under way or not (a stray CopyFail is ignored), and the batch. */
+const endOfWork: Buffer = new FrameWriter()
+  .begin(Frontend.copyFail)
+  .cstring('client disconnected')
+  .end()
+  .begin(Frontend.sync)
+  .end()
+  .take();
+
+export interface Cleaning {
+  /** server_reset_query of a session that ends; empty = none. */
+  readonly resetQuery: string;
+  /** The server is as new. */
+  readonly done: (server: ServerSession) => void;
+  readonly failed: (server: ServerSession, reason: string) => void;
+}
+
+/** `server` is linked to nobody and held by its pool. */
+export function clean(server: ServerSession, cleaning: Cleaning): void {
+  if (server.quiet) {
+    rolledBack(server, cleaning);
+    return;
+  }
+  server.owed.push(Owed.copyEnd);
+  server.owed.push(Owed.sync | OWN);
+  server.whenSettled(() => {
+    if (server.status === TransactionStatus.idle) rolledBack(server, cleaning);
+    else server.askQuery('ROLLBACK', () => rolledBack(server, cleaning));
+  });
+  server.out.insert(endOfWork);
+  server.out.finish();
+}
+
+function rolledBack(server: ServerSession, cleaning: Cleaning): void {
+  const { resetQuery } = cleaning;
+  if (server.status !== TransactionStatus.idle) {
+    cleaning.failed(server, 'transaction could not be rolled back');
+    return;
+  }
+  // What it had set is not known any more: the next client's replay starts from nothing.
+  server.sessionState = undefined;
+  if (resetQuery === '') {
+    cleaning.done(server);
+    return;
+  }
+  server.askQuery(resetQuery, (answer: Answer) => {
+    if (answer.error !== undefined || server.status !== TransactionStatus.idle) {
+      cleaning.failed(
+        server,
+        `server_reset_query failed: ${answer.error?.message ?? 'transaction left open'}`,
+      );
+      return;
+    }
+    server.forgetStatements();
+    if (/^\s*DISCARD\s+ALL\s*;?\s*$/i.test(resetQuery)) server.sessionState = InternedMap.empty;
+    cleaning.done(server);
+  });
+}

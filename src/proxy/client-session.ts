@@ -1,0 +1,508 @@
+/**
+ * One client from its greeting on: decides for each of its messages whether it needs a server, and forwards it.
+ *
+ *     idle ── a message that needs a server ──▶ linked ── nothing owed, no transaction ──▶ idle   (transaction mode)
+ *                     └─ none free ─▶ waiting ─▶ linked
+ *
+ * What arrives while it waits is kept, up to max_waiting_bytes; beyond that the socket is not read.
+ */
+import { ClientError } from '../protocol/errors.ts';
+import { errorResponse, noticeResponse } from '../protocol/backend.ts';
+import { type ErrorFields, fatalFrom } from '../protocol/error-fields.ts';
+import { type FrameVisitor, FrameScanner, Verdict } from '../protocol/frame-scanner.ts';
+import { Frontend } from '../protocol/message-types.ts';
+import { SqlState } from '../protocol/sql-state.ts';
+import type { Connection, ConnectionOwner } from '../net/connection.ts';
+import type { DatabaseStats } from '../observability/counters.ts';
+import type { ClientDisconnectReason } from '../observability/reasons.ts';
+import type { ClientDescription, Waiting } from '../pool/port.ts';
+import type { InternedMap } from '../session/interned-map.ts';
+import type { SessionState } from '../session/replay.ts';
+import { ClientStatements } from './client-statements.ts';
+import { Outbox } from './outbox.ts';
+import { Owed } from './owed-replies.ts';
+import type { PoolUser } from './pool-user.ts';
+import type { ProxyPool } from './proxy-pool.ts';
+import { MAX_OWED, type ServerSession } from './server-session.ts';
+
+/** Messages of the extended protocol that are rewritten are held up to this size until they are whole. */
+const MAX_GATHERED = 1_048_576;
+
+/** Who hears of a client's end. */
+export interface ClientOwner {
+  left(client: ClientSession, reason: ClientDisconnectReason, detail: string | undefined): void;
+}
+
+/** Per client: what its login user and database set. Replaced by RELOAD. */
+export interface ClientLimits {
+  readonly queryWaitTimeout: number;
+  readonly queryTimeout: number;
+  readonly transactionTimeout: number;
+  readonly idleTransactionTimeout: number;
+  readonly clientIdleTimeout: number;
+  readonly maxPreparedStatements: number;
+  readonly maxWaitingBytes: number;
+}
+
+export interface ClientSessionOptions {
+  readonly id: number;
+  readonly connection: Connection;
+  readonly owner: ClientOwner;
+  readonly pool: ProxyPool;
+  readonly user: string;
+  readonly limits: () => ClientLimits;
+  readonly sessionState: SessionState;
+  readonly told: InternedMap;
+  readonly maxPacketSize: number;
+}
+
+/** Why a client is not read. */
+const Pause = { server: 1, waiting: 2, owed: 4 } as const;
+
+export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
+  readonly id: number;
+  readonly connection: Connection;
+  readonly pool: ProxyPool;
+  readonly user: string;
+  readonly connectedAt = Date.now();
+  readonly out: Outbox;
+  readonly statements: ClientStatements;
+  readonly stats: DatabaseStats;
+
+  // PooledClient: the pool's.
+  waiting: Waiting | undefined;
+  lastServerId = 0;
+
+  /** What it has set. */
+  sessionState: SessionState;
+  /** The reports that it got. */
+  told: InternedMap;
+  server: ServerSession | undefined;
+  /** Monotonic ms; 0 = none running. */
+  queryStartedAt = 0;
+  transactionStartedAt = 0;
+  /** When the last message that needs a server came; monotonic ms. */
+  activeAt = performance.now();
+  requestedAt = Date.now();
+  /** Closes after its transaction: the pooler is being drained. */
+  leaving: ClientError | undefined;
+
+  readonly #owner: ClientOwner;
+  readonly #limits: () => ClientLimits;
+  readonly #scanner: FrameScanner;
+  /** Bytes that came and must wait: for a server, or for the end of a replay. */
+  #held: Buffer[] = [];
+  #heldSize = 0;
+  /** A Sync or Query went out behind a replay: nothing may follow before the replay is through. */
+  #behindReplay = false;
+  #terminated = false;
+  #ended = false;
+  #paused = 0;
+
+  constructor(options: ClientSessionOptions) {
+    this.id = options.id;
+    this.connection = options.connection;
+    this.pool = options.pool;
+    this.user = options.user;
+    this.sessionState = options.sessionState;
+    this.told = options.told;
+    this.stats = options.pool.stats;
+    this.out = new Outbox(options.connection);
+    this.statements = new ClientStatements(this);
+    this.#owner = options.owner;
+    this.#limits = options.limits;
+    this.#scanner = new FrameScanner(this, options.maxPacketSize);
+  }
+
+  /** Takes over the connection; `rest` is what came behind the login. */
+  begin(rest: Buffer): void {
+    this.connection.owner = this;
+    this.connection.enterRelay('client');
+    if (rest.length > 0) this.received(Buffer.from(rest));
+  }
+
+  get applicationName(): string {
+    return this.told.get('application_name') ?? '';
+  }
+
+  get waitTimeout(): number {
+    return this.#limits().queryWaitTimeout;
+  }
+
+  get limits(): ClientLimits {
+    return this.#limits();
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** In session mode a server is kept until the client leaves. */
+  get releasesAtIdle(): boolean {
+    return this.pool.mode === 'transaction';
+  }
+
+  /** Part of a message has gone to the server and the rest has not come. */
+  get midMessage(): boolean {
+    return this.#scanner.streaming;
+  }
+
+  describe(): ClientDescription {
+    return { since: this.transactionStartedAt, applicationName: this.applicationName };
+  }
+
+  // --- ConnectionOwner ---------------------------------------------------------------------------------------------------
+
+  received(chunk: Buffer): boolean {
+    if (this.waiting !== undefined || (this.#behindReplay && this.#heldSize > 0)) {
+      this.#hold(chunk, 0);
+      return true;
+    }
+    if (this.#heldSize === 0) return this.#scan(chunk);
+    // The beginning of a message whose names had not all come.
+    this.#hold(chunk, 0);
+    this.#resumeHeld();
+    return true;
+  }
+
+  drained(): void {
+    this.server?.connection?.resume();
+  }
+
+  closed(error: Error | undefined): void {
+    if (this.#terminated) this.#end('client_close_request', undefined);
+    else if (error === undefined) this.#end('client_unexpected_eof', undefined);
+    else this.#end('connection_error', error.message);
+  }
+
+  // --- FrameVisitor --------------------------------------------------------------------------------------------------------
+
+  frame(type: number, chunk: Buffer, start: number, end: number): Verdict {
+    if (this.#ended) return Verdict.stopAfter;
+    switch (type) {
+      case Frontend.terminate:
+        this.#terminated = true;
+        return Verdict.stopAfter;
+      case Frontend.copyData:
+      case Frontend.copyDone:
+      case Frontend.copyFail:
+      case Frontend.flush:
+        if (this.#behindReplay) return Verdict.stopBefore;
+        // Late data of a copy that failed: the server would drop it too.
+        if (this.server === undefined) return Verdict.next;
+        if (type !== Frontend.copyData && type !== Frontend.flush) this.server.owed.push(Owed.copyEnd);
+        this.server.out.forward(chunk, start, end);
+        return Verdict.next;
+      default:
+        break;
+    }
+    const server = this.#serverFor(type);
+    if (server === undefined) return this.#ended ? Verdict.stopAfter : Verdict.stopBefore;
+    switch (type) {
+      case Frontend.query:
+        this.statements.queried(server);
+        server.owed.push(Owed.query);
+        break;
+      case Frontend.sync:
+        server.owed.push(Owed.sync);
+        break;
+      case Frontend.functionCall:
+        server.owed.push(Owed.functionCall);
+        break;
+      case Frontend.execute:
+        server.owed.push(Owed.execute);
+        break;
+      case Frontend.parse:
+        this.statements.parse(server, chunk, start, end, this.#preparedLimit);
+        return Verdict.next;
+      default:
+        this.statements.refer(server, type, chunk, start, end, this.#preparedLimit);
+        return Verdict.next;
+    }
+    server.out.forward(chunk, start, end);
+    if (server.replaying && type !== Frontend.execute) this.#behindReplay = true;
+    return Verdict.next;
+  }
+
+  gathers(type: number, size: number): boolean {
+    switch (type) {
+      case Frontend.parse:
+      case Frontend.bind:
+      case Frontend.describe:
+      case Frontend.close:
+        return size <= MAX_GATHERED;
+      case Frontend.sync:
+      case Frontend.terminate:
+      case Frontend.flush:
+      case Frontend.copyDone:
+        return size <= 1024;
+      default:
+        return false;
+    }
+  }
+
+  head(type: number, size: number, chunk: Buffer, start: number, end: number): Verdict {
+    if (
+      type === Frontend.query ||
+      type === Frontend.functionCall ||
+      type === Frontend.execute ||
+      type === Frontend.copyData
+    ) {
+      return this.frame(type, chunk, start, end);
+    }
+    if (type === Frontend.copyFail) return this.frame(type, chunk, start, end);
+    if (type !== Frontend.parse && type !== Frontend.bind) throw unknownPacket(type);
+    // Larger than what is held: forwarded as it comes, so only without a name that would have to be rewritten.
+    const server = this.#serverFor(type);
+    if (server === undefined) return this.#ended ? Verdict.stopAfter : Verdict.stopBefore;
+    if (!this.statements.stream(server, type, size, chunk, start, end, this.#preparedLimit))
+      return Verdict.stopBefore;
+    return Verdict.next;
+  }
+
+  part(chunk: Buffer, start: number, end: number): void {
+    this.server?.out.forward(chunk, start, end);
+  }
+
+  // --- PoolUser --------------------------------------------------------------------------------------------------------------
+
+  granted(server: ServerSession): void {
+    this.#link(server);
+    this.#resumeHeld();
+  }
+
+  refused(error: ClientError): void {
+    this.fail(
+      error,
+      error.sqlState === SqlState.tooManyConnections ? 'query_wait_timeout' : 'server_unavailable',
+    );
+  }
+
+  waitingLong(): void {
+    this.connection.write(
+      noticeResponse('No server connection available in postgres backend, client being queued'),
+    );
+  }
+
+  // --- what its server says ----------------------------------------------------------------------------------------------------
+
+  /** The link is over; the server belongs to the pool again. */
+  released(): void {
+    this.server = undefined;
+    this.#behindReplay = false;
+    this.#resume(Pause.server | Pause.owed);
+    if (this.leaving !== undefined) this.fail(this.leaving, 'shutdown');
+  }
+
+  /** Replies came and the link goes on. */
+  repliesCame(): void {
+    const server = this.server;
+    if (server === undefined) return;
+    if (this.#behindReplay && !server.replaying) {
+      this.#behindReplay = false;
+      this.#resumeHeld();
+    }
+    if ((this.#paused & Pause.owed) !== 0 && server.owed.size < MAX_OWED / 2) this.#resume(Pause.owed);
+  }
+
+  serverDrained(): void {
+    this.#resume(Pause.server);
+  }
+
+  /** All that it asked for has been answered. */
+  queryEnded(transactionEnded: boolean): void {
+    const now = performance.now();
+    if (this.queryStartedAt > 0) this.stats.countQueryEnd(now - this.queryStartedAt);
+    this.queryStartedAt = 0;
+    this.activeAt = now;
+    if (!transactionEnded) return;
+    if (this.transactionStartedAt > 0) this.stats.countTransactionEnd(now - this.transactionStartedAt);
+    this.transactionStartedAt = 0;
+  }
+
+  countSent(bytes: number): void {
+    this.stats.bytesSent += bytes;
+  }
+
+  statementsForgotten(): void {
+    this.statements.forget();
+  }
+
+  replayFailed(fields: ErrorFields): void {
+    const cause = fatalFrom(fields);
+    this.fail(
+      new ClientError(`cannot restore session settings: ${cause.message}`, {
+        sqlState: cause.sqlState,
+        detail: cause.detail,
+        hint: cause.hint,
+      }),
+      'server_lost',
+    );
+  }
+
+  /** Its server's connection is gone. */
+  serverLost(told: boolean, midReply: boolean): void {
+    this.server = undefined;
+    this.out.finish();
+    if (told || midReply) {
+      this.connection.end();
+      this.#end('server_lost', undefined);
+      return;
+    }
+    this.fail(
+      new ClientError('server conn crashed?', {
+        sqlState: SqlState.connectionFailure,
+        detail: 'The server closed the connection unexpectedly while it was in use.',
+      }),
+      'server_lost',
+    );
+  }
+
+  /** Tells the client why, and ends its session. */
+  fail(error: ClientError, reason: ClientDisconnectReason): void {
+    if (this.#ended) return;
+    this.out.finish();
+    if (this.server?.midReply !== true) this.connection.write(errorResponse(error));
+    this.connection.end();
+    this.#end(reason, error.message, error);
+  }
+
+  // --- inside --------------------------------------------------------------------------------------------------------------------
+
+  get #preparedLimit(): number {
+    return this.releasesAtIdle ? this.#limits().maxPreparedStatements : 0;
+  }
+
+  #scan(chunk: Buffer): boolean {
+    let consumed = 0;
+    try {
+      consumed = this.#scanner.scan(chunk);
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      this.server?.out.finish();
+      this.fail(error, 'protocol_violation');
+      return true;
+    }
+    let free = true;
+    const server = this.server;
+    if (server !== undefined) {
+      this.stats.bytesReceived += consumed;
+      free = server.out.finish();
+      this.out.finish();
+      if (server.congested) this.#pause(Pause.server);
+      if (server.owed.size > MAX_OWED) this.#pause(Pause.owed);
+    }
+    if (this.#terminated) {
+      this.connection.end();
+      this.#end('client_close_request', undefined);
+      return free;
+    }
+    if (this.#ended) return free;
+    if (consumed < chunk.length) this.#hold(chunk, consumed);
+    else if (server !== undefined && this.server === server) server.releaseIfDue();
+    return free;
+  }
+
+  /** The linked server, or one that is free; undefined: nothing may be sent now. */
+  #serverFor(type: number): ServerSession | undefined {
+    if (!isRequest(type)) throw unknownPacket(type);
+    if (this.#behindReplay) return undefined;
+    let server = this.server;
+    if (server === undefined) {
+      this.requestedAt = Date.now();
+      const found = this.pool.acquire(this);
+      if (found === undefined) {
+        this.#startClocks(performance.now());
+        return undefined;
+      }
+      if (found instanceof ClientError) {
+        this.refused(found);
+        return undefined;
+      }
+      this.stats.countAssignment(0);
+      this.#attach(found);
+      server = found;
+    }
+    if (this.queryStartedAt === 0) this.#startClocks(performance.now());
+    return server;
+  }
+
+  #startClocks(now: number): void {
+    if (this.queryStartedAt === 0) {
+      this.queryStartedAt = now;
+      this.stats.queryCount++;
+    }
+    if (this.transactionStartedAt === 0) {
+      this.transactionStartedAt = now;
+      this.stats.xactCount++;
+    }
+    this.activeAt = now;
+  }
+
+  #link(server: ServerSession): void {
+    this.stats.countAssignment(performance.now() - this.queryStartedAt);
+    this.#attach(server);
+  }
+
+  #attach(server: ServerSession): void {
+    this.server = server;
+    server.link(this);
+  }
+
+  #hold(chunk: Buffer, from: number): void {
+    this.#held.push(Buffer.from(chunk.subarray(from)));
+    this.#heldSize += chunk.length - from;
+    if (this.#heldSize > this.#limits().maxWaitingBytes) this.#pause(Pause.waiting);
+  }
+
+  #resumeHeld(): void {
+    const held = this.#held;
+    if (this.#heldSize === 0) return;
+    this.#held = [];
+    this.#heldSize = 0;
+    this.#resume(Pause.waiting);
+    this.#scan(held.length === 1 && held[0] !== undefined ? held[0] : Buffer.concat(held));
+  }
+
+  #pause(reason: number): void {
+    this.#paused |= reason;
+    this.connection.pause();
+  }
+
+  #resume(reason: number): void {
+    if (this.#paused === 0) return;
+    this.#paused &= ~reason;
+    if (this.#paused === 0) this.connection.resume();
+  }
+
+  #end(reason: ClientDisconnectReason, detail: string | undefined, error?: ClientError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#held = [];
+    this.#heldSize = 0;
+    const server = this.server;
+    this.server = undefined;
+    if (this.waiting !== undefined) this.pool.abandon(this);
+    if (server !== undefined) this.pool.clientLeft(server, this, reason);
+    this.#owner.left(this, reason, detail ?? error?.message);
+  }
+}
+
+function isRequest(type: number): boolean {
+  switch (type) {
+    case Frontend.query:
+    case Frontend.parse:
+    case Frontend.bind:
+    case Frontend.execute:
+    case Frontend.describe:
+    case Frontend.close:
+    case Frontend.sync:
+    case Frontend.functionCall:
+      return true;
+    default:
+      return false;
+  }
+}
+
+const unknownPacket = (type: number): ClientError =>
+  new ClientError(`unknown pkt`, { detail: `Message type 0x${type.toString(16).padStart(2, '0')}.` });

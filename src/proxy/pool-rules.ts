@@ -1,0 +1,50 @@
+/** Whose setting counts: the user's over the database's over the general one. Which user that is differs by setting. */
+import type { Config } from '../config/config.ts';
+import type { PoolSettings } from '../pool/pool-settings.ts';
+import type { ClientLimits } from './client-session.ts';
+
+/** For one pool; `user` is the pool user, the entry's own if it has one. */
+export function poolSettings(
+  { settings, databases, fallback, users }: Config,
+  database: string,
+  user: string,
+): PoolSettings {
+  const entry = databases.get(database) ?? fallback;
+  const poolUser = users.get(user);
+  return {
+    poolSize: poolUser?.pool_size ?? entry?.pool_size ?? settings.default_pool_size,
+    minPoolSize: entry?.min_pool_size ?? settings.min_pool_size,
+    reservePoolSize: poolUser?.reserve_pool_size ?? entry?.reserve_pool_size ?? settings.reserve_pool_size,
+    reservePoolTimeout: settings.reserve_pool_timeout,
+    forcedUser: entry?.user !== undefined,
+    serverRoundRobin: settings.server_round_robin,
+    serverLifetime: entry?.server_lifetime ?? settings.server_lifetime,
+    serverIdleTimeout: settings.server_idle_timeout,
+    serverCheckDelay: settings.server_check_query === undefined ? undefined : settings.server_check_delay,
+    serverLoginRetry: settings.server_login_retry,
+    serverLoginConcurrency: settings.server_login_concurrency,
+    serverCloseTimeout: settings.server_close_timeout,
+    queryWaitNotify: settings.query_wait_notify,
+  };
+}
+
+/** For one client; `user` is the user it logged in as. */
+export function queryLimits(
+  { settings, databases, fallback, users }: Config,
+  database: string,
+  user: string,
+): ClientLimits {
+  const entry = databases.get(database) ?? fallback;
+  const loginUser = users.get(user);
+  const poolUser = entry?.user === undefined ? loginUser : users.get(entry.user);
+  return {
+    queryWaitTimeout:
+      loginUser?.query_wait_timeout ?? entry?.query_wait_timeout ?? settings.query_wait_timeout,
+    clientIdleTimeout: loginUser?.client_idle_timeout ?? settings.client_idle_timeout,
+    queryTimeout: poolUser?.query_timeout ?? settings.query_timeout,
+    transactionTimeout: poolUser?.transaction_timeout ?? settings.transaction_timeout,
+    idleTransactionTimeout: poolUser?.idle_transaction_timeout ?? settings.idle_transaction_timeout,
+    maxPreparedStatements: settings.max_prepared_statements,
+    maxWaitingBytes: settings.max_waiting_bytes,
+  };
+}

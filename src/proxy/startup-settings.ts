@@ -1,0 +1,73 @@
+/**
+ * The settings that a client brings in its StartupMessage: read there, and made canonical by asking a server once per value.
+ *
+ * A server is shared, so they cannot be its own startup parameters; they become the client's session state and are replayed. Asked
+ * inside a transaction that is rolled back, the server says what it makes of each ('utc' is UTC), or refuses it in its own words.
+ */
+import { ClientError } from '../protocol/errors.ts';
+import type { ErrorFields } from '../protocol/error-fields.ts';
+import { FrameWriter } from '../protocol/frame-writer.ts';
+import * as frontend from '../protocol/frontend.ts';
+import { SqlState } from '../protocol/sql-state.ts';
+import { parseStartupOptions } from '../protocol/startup-options.ts';
+import { arrayLiteral, toHex } from '../session/replay.ts';
+import { Owed } from './owed-replies.ts';
+import type { ServerSession } from './server-session.ts';
+
+/** Not settings: they say who and where. */
+const notSettings: ReadonlySet<string> = new Set(['user', 'database', 'replication', 'options']);
+const notReplication: ReadonlySet<string> = new Set(['', 'false', 'off', 'no', '0']);
+
+/**
+ * Name (lower case) to text. A parameter of its own counts more than one in `options`.
+ *
+ * @throws {ClientError} for `options` that cannot be read, and 0A000 for a replication connection
+ */
+export function startupSettings(
+  parameters: ReadonlyMap<string, string>,
+  ignored: readonly string[],
+): Map<string, string> {
+  if (!notReplication.has(parameters.get('replication')?.toLowerCase() ?? '')) {
+    throw new ClientError('replication connections are not supported', {
+      sqlState: SqlState.featureNotSupported,
+      hint: 'Connect to the server directly.',
+    });
+  }
+  const settings = new Map<string, string>();
+  const add = (name: string, value: string): void => {
+    if (!ignored.includes(name)) settings.set(name.toLowerCase(), value);
+  };
+  for (const [name, value] of parseStartupOptions(parameters.get('options') ?? '')) add(name, value);
+  for (const [name, value] of parameters) {
+    if (!notSettings.has(name) && !name.startsWith('_pq_.')) add(name, value);
+  }
+  return settings;
+}
+
+const ask = `SELECT pg_catalog.encode(pg_catalog.convert_to(pg_catalog.set_config(n, pg_catalog.convert_from(
+    pg_catalog.decode(v, 'hex'), pg_catalog.getdatabaseencoding()), false), pg_catalog.getdatabaseencoding()), 'hex')
+  FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS t(n, v)`;
+
+/** Asks what the server makes of one setting; `done` gets the canonical text or the server's refusal. */
+export function canonicalValue(
+  server: ServerSession,
+  name: string,
+  value: string,
+  done: (result: string | ErrorFields) => void,
+): void {
+  const writer = new FrameWriter();
+  const begin = 'BEGIN ISOLATION LEVEL READ COMMITTED';
+  frontend.writeParse(writer, '', begin);
+  frontend.writeBindExecute(writer, '', []);
+  frontend.writeParse(writer, '', ask);
+  frontend.writeBindExecute(writer, '', [arrayLiteral([name]), arrayLiteral([toHex(value)])]);
+  const batch = Buffer.concat([writer.take(), frontend.sync()]);
+  const owed = [Owed.parse, Owed.bind, Owed.execute, Owed.parse, Owed.bind, Owed.execute, Owed.sync];
+  server.unnamedOwner = undefined;
+  server.ask(batch, owed, ({ error, rows }) => {
+    server.askQuery('ROLLBACK', () => {
+      if (error !== undefined) done(error);
+      else done(Buffer.from(rows[0]?.[0] ?? '', 'hex').toString('utf8'));
+    });
+  });
+}
