@@ -27,7 +27,7 @@ function streamOf(frames: readonly { type: number; length: number }[]): Buffer {
 class Recorder implements FrameVisitor {
   readonly frames: Frame[] = [];
   readonly bytes: Buffer[] = [];
-  stopped = false;
+  #stopped = false;
   wholeShown = 0;
   #open: Frame | undefined;
   #openShown = 0;
@@ -37,6 +37,14 @@ class Recorder implements FrameVisitor {
   constructor(limit: number, verdicts: readonly Verdict[] = []) {
     this.#limit = limit;
     this.#verdicts = [...verdicts];
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  goOn(): void {
+    this.#stopped = false;
   }
 
   gathers(_type: number, size: number): boolean {
@@ -72,7 +80,7 @@ class Recorder implements FrameVisitor {
   }
 
   part(chunk: Buffer, start: number, end: number, last: boolean): void {
-    assert.equal(this.stopped, false, 'a part is shown behind a stop');
+    assert.equal(this.#stopped, false, 'a part is shown behind a stop');
     assert.ok(start < end);
     assert.ok(this.#open !== undefined);
     this.#openShown += end - start;
@@ -89,9 +97,9 @@ class Recorder implements FrameVisitor {
   }
 
   #verdict(): Verdict {
-    assert.equal(this.stopped, false, 'something is shown behind a stop');
+    assert.equal(this.#stopped, false, 'something is shown behind a stop');
     const verdict = this.#verdicts.shift() ?? Verdict.next;
-    this.stopped = verdict !== Verdict.next;
+    this.#stopped = verdict !== Verdict.next;
     return verdict;
   }
 
@@ -136,7 +144,7 @@ describe('FrameScanner', () => {
           const scanHeld = (): void => {
             // A few bytes in front, as when the chunk is read from somewhere in the middle.
             const chunk = Buffer.concat([Buffer.from('front'), held]);
-            recorder.stopped = false;
+            recorder.goOn();
             const offset = scanner.scan(chunk, 5);
             if (!recorder.stopped) assert.equal(offset, chunk.length);
             held = Buffer.from(chunk.subarray(offset));
