@@ -46,6 +46,7 @@ describe('max_db_connections', () => {
     proxy.release(first);
     const client = proxy.acquire(carol);
     assert.equal(closeReason(oldest), 'evicted');
+    proxy.pass(1);
     assert.equal(proxy.backends.size, 2);
     assert.equal(proxy.in('closing').length, 1, 'one client needs one server');
     proxy.closeAll();
@@ -79,19 +80,45 @@ describe('max_db_connections', () => {
     );
   });
 
-  test('starves nobody: a busy pool gives up a server for clients that wait longer than its own', () => {
-    let [one, two] = [linked(alice), linked(alice)];
-    const client = proxy.acquire(bob);
-    for (let round = 0; round < 20 && client.server === undefined; round += 1) {
-      const [next, afterNext] = [proxy.acquire(alice), proxy.acquire(alice)];
-      proxy.pass(300);
-      proxy.release(one);
-      proxy.release(two);
-      proxy.closeAll();
-      proxy.connectAll();
-      [one, two] = [next, afterNext];
+  describe('kept full by one pool', () => {
+    let busy: FakeClient[];
+
+    beforeEach(() => {
+      busy = [linked(alice), linked(alice)];
+    });
+
+    /** 300 ms in which every busy server goes from its client to the next one, the line of that pool never being empty. */
+    function round(): void {
+      const next = busy.map(() => proxy.acquire(alice));
+      proxy.clock.advance(1);
+      const passing = proxy.acquire(carol);
+      proxy.pass(299);
+      carol.abandon(passing);
+      for (const client of busy) proxy.release(client);
+      busy = next;
     }
-    assert.ok(client.server !== undefined);
+
+    test('starves nobody: that pool gives up a server for clients that wait longer than its own', () => {
+      const client = proxy.acquire(bob);
+      for (let rounds = 0; rounds < 10 && client.server === undefined; rounds += 1) {
+        round();
+        proxy.closeAll();
+        proxy.connectAll();
+      }
+      assert.ok(client.server !== undefined);
+    });
+
+    test('takes one server from it at a time', () => {
+      proxy.acquire(bob);
+      for (let rounds = 0; rounds < 10; rounds += 1) round();
+      assert.equal(proxy.in('closing').length, 1);
+    });
+
+    test('takes none from it for clients that came only just now', () => {
+      proxy.acquire(bob);
+      for (let rounds = 0; rounds < 3; rounds += 1) round();
+      assert.equal(proxy.in('closing').length, 0);
+    });
   });
 
   test('that was lowered closes servers until it holds again', () => {
@@ -100,6 +127,16 @@ describe('max_db_connections', () => {
     proxy.release(idle);
     proxy.maxDbConnections = 1;
     proxy.pass(1);
+    assert.deepEqual([proxy.in('active').length, proxy.in('closing').length], [1, 1]);
+  });
+
+  test('that was lowered closes a busy server when it is released, whoever waits for it', () => {
+    const holder = linked(alice);
+    linked(alice);
+    const waiter = proxy.acquire(alice);
+    proxy.maxDbConnections = 1;
+    proxy.release(holder);
+    assert.equal(waiter.server, undefined);
     assert.deepEqual([proxy.in('active').length, proxy.in('closing').length], [1, 1]);
   });
 });
