@@ -161,6 +161,8 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
     const held: ServerState<Client> =
       purpose === 'cancel' ? { kind: 'being_canceled', since } : { kind: 'tested', since, purpose };
     this.#roster.move(server, held);
+    // A tested server was on its way to the line; a cancel request may take its time.
+    if (kind === 'tested') this.#slotFreed(since);
     return true;
   }
 

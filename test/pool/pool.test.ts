@@ -394,6 +394,16 @@ describe('A server', () => {
     assert.equal(next.server, server);
   });
 
+  test('that a cancel request holds up after its reset is not counted on by those who wait', () => {
+    const [client] = linkedClients(1);
+    assert.ok(client?.server !== undefined);
+    pool.hold(client.server, 'reset');
+    proxy.acquire(pool);
+    assert.equal(proxy.in('connecting').length, 0);
+    pool.hold(client.server, 'cancel');
+    assert.equal(proxy.in('connecting').length, 1);
+  });
+
   test('that is being closed is not held, nor handed on', () => {
     const [client] = linkedClients(2);
     assert.ok(client?.server !== undefined);
