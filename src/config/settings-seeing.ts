@@ -3,7 +3,7 @@ import { address, boolean, choice, duration, integer } from './kinds.ts';
 import { setting } from './setting.ts';
 
 export const seeing = {
-  log_level: setting(choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), {
+  log_level: setting(choice('debug', 'info', 'warn', 'error', 'silent'), {
     default: 'info',
     reload: 'live',
     help: 'The least severe lines that are logged. Logs are JSON lines on standard output.',

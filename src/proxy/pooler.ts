@@ -75,7 +75,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
   #tls: TlsContexts;
   #secrets = new Map<string, Secret>();
   readonly #resolver: Resolver;
-  readonly #onFault: FaultListener;
+  readonly onFault: FaultListener;
   readonly #proxyPools = new Map<string, ProxyPool>();
   readonly #cancelKeys = new CancelKeys<ClientSession>();
   readonly #keyOf = new WeakMap<ClientSession, number>();
@@ -91,7 +91,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
     this.clock = clock;
     this.logger = logger;
     this.#resolver = resolver;
-    this.#onFault = onFault;
+    this.onFault = onFault;
     const derivations = new Derivations();
     this.verifiers = new Verifiers({
       derivations,
@@ -171,7 +171,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
     return {
       resolver: this.#resolver,
       timeoutMs,
-      onFault: this.#onFault,
+      onFault: this.onFault,
       keepAlive: settings.tcp_keepalive
         ? { idle: settings.tcp_keepidle, interval: settings.tcp_keepintvl, count: settings.tcp_keepcnt }
         : undefined,
@@ -324,6 +324,38 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
   /** Everybody who is left is told, and what they run is cancelled. */
   cutOff(error: ClientError): void {
     for (const client of [...this.clients.values()]) client.fail(error, 'shutdown');
+  }
+
+  /** Servers are being freed of what clients left on them. */
+  get isCleaning(): boolean {
+    for (const pool of this.#proxyPools.values()) {
+      for (const server of pool.pool.servers()) {
+        if (server.state.kind === 'tested' && server.state.purpose === 'clean') return true;
+      }
+    }
+    return false;
+  }
+
+  /** Server connections that take a slot. */
+  get serverCount(): number {
+    let count = 0;
+    for (const pool of this.#proxyPools.values()) count += pool.pool.size;
+    return count;
+  }
+
+  /** A database that is configured no more: its clients are told `error`, its servers closed. */
+  removeDatabase(database: string, error: ClientError): void {
+    for (const client of [...this.clients.values()]) {
+      if (client.pool.database === database) client.fail(error, 'killed');
+    }
+    this.pools.remove(database, error);
+  }
+
+  /** The "*" entry has changed: the databases that were made from it connect anew. */
+  reconnectFallback(): void {
+    for (const { database } of this.#proxyPools.values()) {
+      if (!this.#config.databases.has(database)) this.pools.reconnect(database);
+    }
   }
 
   /** Says goodbye to all servers. */

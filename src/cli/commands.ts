@@ -1,0 +1,170 @@
+/** The command line: which words there are, and what each does. What a command needs is imported when it runs. */
+import { text } from 'node:stream/consumers';
+import yargs from 'yargs';
+import { version } from './version.ts';
+
+/** Exit statuses: 1 for a start that failed, 2 for a configuration that is wrong. */
+const FAILED = 1;
+const WRONG_CONFIG = 2;
+
+/** Runs one command line (without node and script) and resolves to the exit status. */
+export async function main(argv: readonly string[]): Promise<number> {
+  let status = 0;
+  const run = (command: () => Promise<number>) => async (): Promise<void> => {
+    status = await command();
+  };
+  const config = {
+    type: 'string',
+    describe: 'TOML file; without it DATABASE_URL and OSTLER__… variables are the configuration',
+  } as const;
+  const parser = yargs([...argv])
+    .scriptName('ostler')
+    .usage('$0 [CONFIG]\n\nA connection pooler for PostgreSQL.')
+    .command(
+      ['run [config]', '$0'],
+      'Run the pooler',
+      (y) => y.positional('config', config),
+      async ({ config: path }) => run(() => runPooler(path))(),
+    )
+    .command(
+      'check [config]',
+      'Say whether a configuration is right, and everything that is wrong with it',
+      (y) => y.positional('config', config),
+      async ({ config: path }) => run(() => check(path))(),
+    )
+    .command(
+      'print-config [config]',
+      'Print the effective configuration, secrets hidden',
+      (y) => y.positional('config', config),
+      async ({ config: path }) => run(() => print(path))(),
+    )
+    .command('demo', 'Run the pooler in front of an embedded PostgreSQL', {}, run(demo))
+    .command(
+      'healthcheck [config]',
+      'Ask the running pooler whether it is ready; for HEALTHCHECK and ECS',
+      (y) =>
+        y
+          .positional('config', config)
+          .option('path', {
+            choices: ['/ready', '/live'] as const,
+            default: '/live' as const,
+            describe: 'What to ask for',
+          })
+          .option('timeout', { type: 'number', default: 3, describe: 'Seconds' }),
+      async ({ config: path, path: route, timeout }) => run(() => healthcheck(path, route, timeout))(),
+    )
+    .command(
+      'scram-secret',
+      'Read a password from standard input, print its SCRAM verifier',
+      (y) => y.option('iterations', { type: 'number', default: 4096, describe: 'PBKDF2 iterations' }),
+      async ({ iterations }) => run(() => scramSecret(iterations))(),
+    )
+    .version(`ostler ${version}`)
+    .alias('version', 'V')
+    .help()
+    .alias('help', 'h')
+    .strict()
+    .exitProcess(false)
+    .fail((message, error, y) => {
+      // A command that threw is our bug; a wrong word is the user's.
+      if (error !== undefined && error !== null && message === null) throw error;
+      console.error(`${message}\n\nRun "ostler --help" for the commands.`);
+      void y;
+      status = WRONG_CONFIG;
+    });
+  await parser.parseAsync();
+  return status;
+}
+
+async function load(path: string | undefined) {
+  const [{ loadEverything }, { formatProblem }] = await Promise.all([
+    import('./load-config.ts'),
+    import('../config/problem.ts'),
+  ]);
+  const outcome = loadEverything(path, process.env);
+  if (!outcome.ok) for (const problem of outcome.problems) console.error(formatProblem(problem));
+  return outcome;
+}
+
+async function runPooler(path: string | undefined): Promise<number> {
+  const outcome = await load(path);
+  if (!outcome.ok) return WRONG_CONFIG;
+  const [{ runDaemon, StartError }, { loadEverything }] = await Promise.all([
+    import('./daemon.ts'),
+    import('./load-config.ts'),
+  ]);
+  try {
+    return await runDaemon({
+      loaded: outcome,
+      warnings: outcome.warnings,
+      reload: () => loadEverything(path, process.env),
+    });
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    console.error(`ostler: ${error.message}`);
+    return FAILED;
+  }
+}
+
+async function check(path: string | undefined): Promise<number> {
+  const outcome = await load(path);
+  if (!outcome.ok) return WRONG_CONFIG;
+  const { formatProblem } = await import('../config/problem.ts');
+  for (const warning of outcome.warnings) console.error(`warning: ${formatProblem(warning)}`);
+  console.log(`${path ?? 'environment'}: ok`);
+  return 0;
+}
+
+async function print(path: string | undefined): Promise<number> {
+  const outcome = await load(path);
+  if (!outcome.ok) return WRONG_CONFIG;
+  const { printConfig } = await import('../config/print.ts');
+  process.stdout.write(printConfig(outcome.config));
+  return 0;
+}
+
+async function demo(): Promise<number> {
+  const [{ startDemo }, { runDaemon }, { loadEverything }] = await Promise.all([
+    import('./demo.ts'),
+    import('./daemon.ts'),
+    import('./load-config.ts'),
+  ]);
+  const started = await startDemo('.ostler');
+  try {
+    const outcome = await load(started.configFile);
+    if (!outcome.ok) return WRONG_CONFIG;
+    return await runDaemon({
+      loaded: outcome,
+      warnings: outcome.warnings,
+      reload: () => loadEverything(started.configFile, process.env),
+      listening: (port, httpPort) => process.stdout.write(started.welcome(port, httpPort)),
+    });
+  } finally {
+    await started.stop();
+  }
+}
+
+async function healthcheck(
+  path: string | undefined,
+  route: '/ready' | '/live',
+  timeout: number,
+): Promise<number> {
+  const outcome = await load(path);
+  if (!outcome.ok) return FAILED;
+  const { http_addr: host, http_port: port } = outcome.config.settings;
+  const { probe } = await import('../http/probe.ts');
+  const { healthy, message } = await probe({ host, port, path: route, timeout: timeout * 1000 });
+  console.log(message);
+  return healthy ? 0 : FAILED;
+}
+
+async function scramSecret(iterations: number): Promise<number> {
+  const { scramVerifierText } = await import('../auth/secrets.ts');
+  const password = (await text(process.stdin)).replace(/\r?\n$/, '');
+  if (password === '') {
+    console.error('no password on standard input');
+    return FAILED;
+  }
+  console.log(await scramVerifierText(password, iterations));
+  return 0;
+}

@@ -1,0 +1,251 @@
+/** The daemon: everything put together, kept running, and taken apart again. */
+import { systemClock } from '../base/clock.ts';
+import { changes } from '../config/changes.ts';
+import type { Config } from '../config/config.ts';
+import { formatProblem, type Problem } from '../config/problem.ts';
+import { Resolver } from '../net/dns.ts';
+import { decideOnLimit, descriptorLimit } from '../net/file-limits.ts';
+import { Listener } from '../net/listener.ts';
+import { StatsAverages } from '../observability/averages.ts';
+import { openLog, type LogSink } from '../observability/log-sink.ts';
+import type { Logger } from '../observability/logger.ts';
+import { ClientError } from '../protocol/errors.ts';
+import { SqlState } from '../protocol/sql-state.ts';
+import { Pooler } from '../proxy/pooler.ts';
+import { drain } from './drain.ts';
+import type { LoadedConfig, LoadOutcome } from './load-config.ts';
+import { version } from './version.ts';
+
+/** How often timeouts are looked at, ms; PgBouncer does so three times a second. */
+const TICK = 100;
+
+export interface RunOptions {
+  readonly loaded: LoadedConfig;
+  readonly warnings: readonly Problem[];
+  /** Reads everything again, for RELOAD. */
+  readonly reload: () => LoadOutcome;
+  /** Called once clients may come. `httpPort` 0: no HTTP. */
+  readonly listening?: (port: number, httpPort: number) => void;
+}
+
+/** A start that failed for a reason that the operator can mend: one clear line, exit status 1. */
+export class StartError extends Error {
+  override readonly name = 'StartError';
+}
+
+/** What RELOAD came to. */
+export type ReloadResult =
+  | {
+      readonly kind: 'reloaded';
+      readonly changed: readonly string[];
+      readonly needRestart: readonly string[];
+    }
+  | { readonly kind: 'failed'; readonly problems: readonly string[] };
+
+/** Runs until it is told to stop; resolves to the exit status. @throws {StartError} */
+export async function runDaemon(options: RunOptions): Promise<number> {
+  const { settings } = options.loaded.config;
+  const log = await openLog({
+    level: settings.log_level,
+    clock: systemClock,
+    pretty: process.stdout.isTTY === true,
+  });
+  try {
+    return await new Daemon(options, log).run();
+  } finally {
+    await log.close();
+  }
+}
+
+class Daemon {
+  readonly #options: RunOptions;
+  readonly #log: LogSink;
+  readonly #logger: Logger;
+  readonly #pooler: Pooler;
+  readonly #averages = new StatsAverages(systemClock);
+  #listener: Listener | undefined;
+  #readiness: 'starting' | 'ready' | 'draining' = 'starting';
+  #exit: (status: number) => void = () => {};
+
+  constructor(options: RunOptions, log: LogSink) {
+    this.#options = options;
+    this.#log = log;
+    this.#logger = log.logger;
+    const config = withinDescriptors(options.loaded.config, log.logger);
+    this.#pooler = new Pooler({
+      config,
+      tls: options.loaded.tls,
+      clock: systemClock,
+      logger: log.logger,
+      resolver: new Resolver({ ttl: () => this.#pooler.settings().dns_max_ttl }),
+      onFault: (error) => {
+        log.logger.error({ error }, 'bug: a connection was closed because of it');
+      },
+    });
+  }
+
+  async run(): Promise<number> {
+    const { settings } = this.#pooler.config;
+    for (const warning of this.#options.warnings) this.#logger.warn({}, formatProblem(warning));
+    this.#listener = await this.#listen();
+    this.#pooler.openConfiguredPools();
+    const ended = new Promise<number>((resolve) => {
+      this.#exit = resolve;
+    });
+    const stopSignals = this.#handleSignals();
+    const ticker = setInterval(() => this.#pooler.tick(), TICK);
+    const statsTicker = setInterval(() => this.#tickStats(), settings.stats_period);
+    this.#readiness = 'ready';
+    const [first] = this.#listener.bound.filter((bound) => bound.kind === 'tcp');
+    this.#options.listening?.(first?.port ?? 0, 0);
+    const status = await ended;
+    clearInterval(ticker);
+    clearInterval(statsTicker);
+    stopSignals();
+    return status;
+  }
+
+  async #listen(): Promise<Listener> {
+    const { settings } = this.#pooler.config;
+    let listener: Listener;
+    try {
+      listener = await Listener.open(
+        {
+          addresses: settings.listen_addr,
+          port: settings.listen_port,
+          backlog: settings.listen_backlog,
+          unixSocketDir: settings.unix_socket_dir === '' ? undefined : settings.unix_socket_dir,
+          unixSocketMode: settings.unix_socket_mode,
+          keepAlive: this.#pooler.dialOptions(0).keepAlive,
+        },
+        {
+          accepted: (connection) => this.#pooler.accept(connection),
+          acceptFailed: (error, place) => {
+            this.#logger.error({ host: place, error }, 'accept() failed');
+          },
+          onFault: this.#pooler.onFault,
+        },
+      );
+    } catch (error) {
+      throw new StartError(error instanceof Error ? error.message : String(error));
+    }
+    for (const bound of listener.bound) {
+      const place = bound.kind === 'tcp' ? { addr: bound.address, port: bound.port } : { addr: bound.path };
+      this.#logger.info(place, 'listening');
+    }
+    return listener;
+  }
+
+  // --- signals -------------------------------------------------------------------------------------------------------------
+
+  #handleSignals(): () => void {
+    const handlers: readonly (readonly [NodeJS.Signals, () => void])[] = [
+      ['SIGTERM', () => this.#stop('SIGTERM', this.#pooler.settings().shutdown_delay)],
+      ['SIGINT', () => this.#stop('SIGINT', 0)],
+      ['SIGQUIT', () => this.#exit(0)],
+      ['SIGHUP', () => this.#reloadBySignal()],
+    ];
+    for (const [signal, handler] of handlers) process.on(signal, handler);
+    return () => {
+      for (const [signal, handler] of handlers) process.off(signal, handler);
+    };
+  }
+
+  #stop(signal: string, delay: number): void {
+    if (this.#readiness === 'draining') {
+      this.#logger.warn({ signal }, 'second signal: exiting at once');
+      this.#exit(0);
+      return;
+    }
+    this.#readiness = 'draining';
+    this.#logger.info({ signal }, 'shutting down');
+    void drain({
+      pooler: this.#pooler,
+      logger: this.#logger,
+      delay,
+      timeout: this.#pooler.settings().shutdown_timeout,
+      stopListening: () => this.#listener?.close(),
+    }).then(() => this.#exit(0));
+  }
+
+  // --- RELOAD --------------------------------------------------------------------------------------------------------------
+
+  #reloadBySignal(): void {
+    const result = this.reload();
+    if (result.kind === 'failed') {
+      for (const problem of result.problems) this.#logger.error({}, problem);
+      this.#logger.error({}, 'RELOAD failed: nothing was changed');
+      return;
+    }
+    this.#logger.info({ changed: result.changed, needRestart: result.needRestart }, 'RELOAD');
+  }
+
+  /** All or nothing. */
+  reload(): ReloadResult {
+    const outcome = this.#options.reload();
+    if (!outcome.ok) return { kind: 'failed', problems: outcome.problems.map(formatProblem) };
+    for (const warning of outcome.warnings) this.#logger.warn({}, formatProblem(warning));
+    const found = changes(this.#pooler.config, outcome.config);
+    const config = withinDescriptors(found.config, this.#logger);
+    this.#pooler.reconfigure(config, outcome.tls);
+    this.#log.setLevel(config.settings.log_level);
+    const { databases } = found;
+    const removed = new ClientError('database removed', { sqlState: SqlState.adminShutdown });
+    for (const name of databases.removed) {
+      if (name === '*' || this.#pooler.entry(name) !== undefined) continue;
+      this.#pooler.removeDatabase(name, removed);
+    }
+    for (const name of databases.reconnect) {
+      if (name === '*') this.#pooler.reconnectFallback();
+      else this.#pooler.pools.reconnect(name);
+    }
+    this.#pooler.openConfiguredPools();
+    return {
+      kind: 'reloaded',
+      changed: [
+        ...found.settings,
+        ...databases.added.map((name) => `databases.${name} (new)`),
+        ...databases.changed.map((name) => `databases.${name}`),
+        ...databases.removed.map((name) => `databases.${name} (gone)`),
+        ...[...found.users.added, ...found.users.changed, ...found.users.removed].map(
+          (name) => `users.${name}`,
+        ),
+      ],
+      needRestart: found.needRestart,
+    };
+  }
+
+  #tickStats(): void {
+    const all = [...this.#pooler.databaseStats.values()];
+    this.#averages.tick(all);
+    this.#logger.debug({ ...this.#averages.read(all) }, 'stats');
+  }
+}
+
+/** The configuration with a max_client_conn that the process has file descriptors for. @throws {StartError} */
+function withinDescriptors(config: Config, logger: Logger): Config {
+  const { settings, databases, explicit } = config;
+  const decision = decideOnLimit(
+    {
+      maxClientConn: settings.max_client_conn,
+      servers: Math.max(databases.size, 1) * settings.default_pool_size,
+      cancels: 2 * settings.default_pool_size,
+      listeners: settings.listen_addr.length + 2,
+    },
+    descriptorLimit(),
+    explicit.has('max_client_conn'),
+  );
+  switch (decision.kind) {
+    case 'enough':
+      return config;
+    case 'lowered':
+      logger.warn({}, decision.warning);
+      return { ...config, settings: { ...settings, max_client_conn: decision.maxClientConn } };
+    case 'too low':
+      throw new StartError(decision.error);
+    default:
+      throw new Error('bug: unknown decision');
+  }
+}
+
+export const versionText = `ostler ${version}`;
