@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from '../../src/net/connection.ts';
 import type { ConnectionOwner } from '../../src/net/connection.ts';
+import { TlsAcceptor } from '../../src/net/tls-acceptor.ts';
+import { Authority } from '../support/certificates.ts';
 import { until } from '../support/wait.ts';
 
 export type Transport = 'tcp' | 'unix';
@@ -30,6 +32,23 @@ export async function socketPair(transport: Transport = 'tcp'): Promise<[accepte
   server.close();
   if (directory !== undefined) rmSync(directory, { recursive: true });
   return [accepted, dialled];
+}
+
+let tls: { readonly acceptor: TlsAcceptor; readonly ca: string } | undefined;
+
+/** As `connectionPair`, secured: `near` is the server of the handshake. */
+export async function securePair(transport: Transport = 'tcp'): Promise<Pair> {
+  if (tls === undefined) {
+    const authority = new Authority();
+    const { cert, key } = authority.issue('localhost');
+    tls = { acceptor: new TlsAcceptor({ cert, key }), ca: authority.certificate.cert };
+  }
+  const pair = await connectionPair(transport);
+  await Promise.all([
+    pair.near.upgradeToTlsServer(tls.acceptor),
+    pair.far.upgradeToTlsClient({ ca: tls.ca, host: 'localhost', servername: 'localhost' }),
+  ]);
+  return pair;
 }
 
 export function failOnFault(error: unknown): never {
