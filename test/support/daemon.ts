@@ -1,9 +1,11 @@
 /** The daemon as users run it: a process of its own, with a configuration file, seen only through its ports and its log. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { until } from './wait.ts';
@@ -44,11 +46,15 @@ const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const START_TIMEOUT = 15_000;
 const STOP_TIMEOUT = 40_000;
 
-/** Children that still run; killed when this process ends in any orderly way (a test runner's timeout among them). */
-const running = new Set<ChildProcess>();
+/** What still runs, by its folder: killed when this process ends, also by the test runner's SIGTERM after a timeout. */
+const running = new Map<string, ChildProcess>();
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  for (const [folder, child] of running) {
+    child.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
+process.once('SIGTERM', () => process.exit(143));
 
 /** Starts it and waits until it listens. Throws with its log when it ends before. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
@@ -64,13 +70,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  running.add(child);
+  running.set(folder, child);
   const log: LogLine[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     createInterface(stream).on('line', (line) => log.push(parseLine(line)));
   }
   const closed = once(child, 'close').then(async () => {
-    running.delete(child);
+    running.delete(folder);
     await rm(folder, { recursive: true, force: true });
   });
 
@@ -95,6 +101,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     );
 
   const stop: Daemon['stop'] = async (signal = 'SIGTERM') => {
+    child.ref();
     const impatience = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT);
     child.kill(signal);
     await closed;
@@ -108,6 +115,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     await stop('SIGKILL');
     throw error;
   }
+  // A test that forgets to stop it must end all the same; it is killed then.
+  child.unref();
+  for (const stream of [child.stdout, child.stderr]) if (stream instanceof Socket) stream.unref();
   return {
     pid: child.pid ?? 0,
     child,
