@@ -27,6 +27,7 @@ import type { PoolUser } from './pool-user.ts';
 import { poolSettings, queryLimits } from './pool-rules.ts';
 import { ProxyPool, type ProxyPoolContext } from './proxy-pool.ts';
 import type { ServerSession } from './server-session.ts';
+import { hostOf, ServerCapacity } from './server-capacity.ts';
 import { startupSettings } from './startup-settings.ts';
 import { sweepClients } from './sweep.ts';
 
@@ -65,6 +66,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
   readonly keys: ServerKeys;
   readonly slots: LoginSlots;
   readonly cancels: Cancels;
+  readonly capacity: ServerCapacity;
   readonly pools: PoolSet<PoolUser, ServerSession>;
   /** Logged-in clients. */
   readonly clients = new Map<number, ClientSession>();
@@ -101,6 +103,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
     this.keys = new ServerKeys({ derivations });
     this.slots = new LoginSlots(() => this.settings().max_client_logins);
     this.cancels = new Cancels(this.stats.cancels, () => 2 * this.settings().default_pool_size);
+    this.capacity = new ServerCapacity(logger);
     this.pools = new PoolSet({
       clock,
       plan: (database, user) => this.#plan(database, user),
@@ -133,6 +136,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
     this.#tls = tls;
     this.verifiers.iterations = config.settings.scram_iterations;
     this.#limits.clear();
+    this.capacity.compare(config);
     this.#learnSecrets();
   }
 
@@ -297,6 +301,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
     const now = this.clock.now();
     for (const pool of this.#proxyPools.values()) pool.tick(now);
     this.pools.tick(now);
+    this.capacity.watch(this.#serversByHost());
     sweepClients(this.clients.values(), this.settings().tcp_user_timeout);
   }
 
@@ -366,6 +371,16 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
   }
 
   // --- inside ----------------------------------------------------------------------------------------------------------------
+
+  #serversByHost(): Map<string, number> {
+    const open = new Map<string, number>();
+    for (const { database, pool } of this.#proxyPools.values()) {
+      const entry = this.entry(database);
+      if (entry === undefined || pool.size === 0) continue;
+      open.set(hostOf(entry), (open.get(hostOf(entry)) ?? 0) + pool.size);
+    }
+    return open;
+  }
 
   #openTo({ database }: LoggedIn): DatabaseEntry {
     const entry = this.entry(database);

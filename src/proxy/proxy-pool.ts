@@ -5,7 +5,7 @@
 import type { Secret } from '../auth/secrets.ts';
 import type { ServerKeys } from '../auth/verifiers.ts';
 import type { Clock } from '../base/clock.ts';
-import type { DatabaseEntry, Settings } from '../config/config.ts';
+import type { Config, DatabaseEntry, Settings } from '../config/config.ts';
 import type { Connection } from '../net/connection.ts';
 import type { Destination, DialOptions } from '../net/dial.ts';
 import type { ServerTls } from '../net/tls.ts';
@@ -25,6 +25,7 @@ import { Errand } from './errand.ts';
 import { Owed } from './owed-replies.ts';
 import type { PoolUser } from './pool-user.ts';
 import { serverCloseReason } from './close-reasons.ts';
+import type { ServerCapacity } from './server-capacity.ts';
 import { logIn } from './server-login.ts';
 import { ServerSession, type ServerOwner } from './server-session.ts';
 import { canonicalValue } from './startup-settings.ts';
@@ -36,6 +37,8 @@ export interface ProxyPoolContext {
   readonly pooler: PoolerStats;
   readonly keys: ServerKeys;
   readonly cancels: Cancels;
+  readonly capacity: ServerCapacity;
+  readonly config: Config;
   settings(): Settings;
   entry(database: string): DatabaseEntry | undefined;
   /** The secret to log in with as `user`, where the entry has none. */
@@ -179,8 +182,11 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
 
   /** Called a few times a second. */
   tick(now: number): void {
-    this.pool.tick(now);
-    const { cancel_wait_timeout: patience, server_connect_timeout: checkPatience } = this.#context.settings();
+    const {
+      cancel_wait_timeout: patience,
+      server_connect_timeout: checkPatience,
+      tcp_user_timeout: stallLimit,
+    } = this.#context.settings();
     for (const [server, since] of this.#goodbyes) {
       if (server.state.kind !== 'tested') this.#goodbyes.delete(server);
       else if (now - since > GOODBYE_PATIENCE) {
@@ -190,6 +196,8 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     }
     for (const server of this.pool.servers()) {
       const { state } = server;
+      const stalled = stallLimit === 0 ? undefined : server.connection?.stalledSince(now);
+      if (stalled !== undefined && now - stalled > stallLimit) server.destroy();
       if (state.kind !== 'tested') continue;
       const limit = state.purpose === 'clean' ? patience + GOODBYE_PATIENCE : checkPatience;
       if (limit > 0 && now - state.since > limit) this.pool.close(server, `${state.purpose} took too long`);
@@ -323,19 +331,27 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       this.lastConnect = new Date();
       this.lastError = undefined;
       this.#log('debug', server, 'new connection to server');
-      const { connect_query: connectQuery } = entry;
-      if (connectQuery === undefined || connectQuery === '') this.pool.connected(server);
-      else {
-        server.askQuery(connectQuery, ({ error }) => {
-          if (error !== undefined) this.#log('warn', server, `connect_query failed: ${error.message}`);
-          server.adoptAsFresh();
-          if (server.state.kind === 'connecting') this.pool.connected(server);
-        });
-      }
+      this.#context.capacity.ask(server, entry, this.#context.config, () => this.#setUp(server, entry));
     } catch (error) {
       this.#logins.delete(server);
       this.#loginFailed(server, error);
     }
+  }
+
+  /** Runs connect_query, if there is one, and gives the new server to the pool. */
+  #setUp(server: ServerSession, { connect_query: connectQuery }: DatabaseEntry): void {
+    const ready = (): void => {
+      if (server.state.kind === 'connecting') this.pool.connected(server);
+    };
+    if (connectQuery === undefined || connectQuery === '') {
+      ready();
+      return;
+    }
+    server.askQuery(connectQuery, ({ error }) => {
+      if (error !== undefined) this.#log('warn', server, `connect_query failed: ${error.message}`);
+      server.adoptAsFresh();
+      ready();
+    });
   }
 
   #loginFailed(server: ServerSession, error: unknown): void {
