@@ -6,17 +6,19 @@
  * The server is reused only when every step has been answered. Whoever watches the clock closes it if that takes too long.
  */
 import { Frontend, TransactionStatus } from '../protocol/message-types.ts';
+import { sync } from '../protocol/frontend.ts';
 import { FrameWriter } from '../protocol/frame-writer.ts';
 import { InternedMap } from '../session/interned-map.ts';
 import type { Answer, ServerSession } from './server-session.ts';
 import { Owed, OWN } from './owed-replies.ts';
 
-/** Ends a copy, whether one is under way or not (a stray CopyFail is ignored), and the batch. */
-const endOfWork: Buffer = new FrameWriter()
-  .begin(Frontend.copyFail)
-  .cstring('client disconnected')
-  .end()
-  .begin(Frontend.sync)
+/** Ends a copy, whether one is under way or not: a stray CopyFail is ignored. */
+const endOfCopy = new FrameWriter().begin(Frontend.copyFail).cstring('client disconnected').end().take();
+/** Fails, because there is no such portal: what a batch without Sync has done must not be committed by ours. */
+const abort = new FrameWriter()
+  .begin(Frontend.execute)
+  .cstring('ostler: client disconnected')
+  .int32(0)
   .end()
   .take();
 
@@ -34,13 +36,17 @@ export function clean(server: ServerSession, cleaning: Cleaning): void {
     rolledBack(server, cleaning);
     return;
   }
-  server.owed.push(Owed.copyEnd);
+  const { batchOpen } = server.owed;
+  server.owed.push(Owed.copyEnd | OWN);
+  if (batchOpen) server.owed.push(Owed.execute | OWN);
   server.owed.push(Owed.sync | OWN);
   server.whenSettled(() => {
     if (server.status === TransactionStatus.idle) rolledBack(server, cleaning);
     else server.askQuery('ROLLBACK', () => rolledBack(server, cleaning));
   });
-  server.out.insert(endOfWork);
+  server.out.insert(endOfCopy);
+  if (batchOpen) server.out.insert(abort);
+  server.out.insert(sync());
   server.out.finish();
 }
 

@@ -81,6 +81,7 @@ export class ClientStatements {
     else if (
       server.status !== TransactionStatus.failed &&
       !server.owed.skipping &&
+      !server.owed.doubtful &&
       server.statements.use(statement)
     ) {
       (this.#named ??= new Map()).set(key, statement);
@@ -113,10 +114,17 @@ export class ClientStatements {
       server.out.forward(chunk, start, end);
       return;
     }
-    if (type === Frontend.close) {
+    if (type === Frontend.close && !server.owed.doubtful) {
       this.#named?.delete(statementKey(name));
       server.owed.push(Owed.injectedClose);
       server.injectDue();
+      return;
+    }
+    if (type === Frontend.close) {
+      // In doubt the order of replies is the server's: closing what it does not have is answered like anything else.
+      this.#named?.delete(statementKey(name));
+      server.owed.push(entry);
+      server.out.forward(chunk, start, end);
       return;
     }
     if (type === Frontend.bind) this.#client.stats.bindCount++;

@@ -49,6 +49,7 @@ export class OwedReplies<Ref> {
   #lost = false;
   /** The oldest entry is a Query or FunctionCall that has been answered but for its ReadyForQuery. */
   #answered = false;
+  #batchOpen = false;
   /** The last thing that happened is a ReadyForQuery that settled all there was. */
   #atReady = true;
   readonly #dropped: (entry: number, ref: Ref) => void;
@@ -85,6 +86,11 @@ export class OwedReplies<Ref> {
     return this.#skipping;
   }
 
+  /** Messages of the extended protocol went out and no Sync behind them: a Sync would commit what they have done. */
+  get batchOpen(): boolean {
+    return this.#batchOpen;
+  }
+
   /** The server waits for CopyData. */
   get copyIn(): boolean {
     return this.#copyIn;
@@ -115,14 +121,17 @@ export class OwedReplies<Ref> {
 
   /** A message of kind `entry` (with OWN if it is ours) goes to the server now. */
   push(entry: number, ref?: Ref): void {
+    const kind = entry & KIND;
+    if (kind === Owed.sync || kind === Owed.query || kind === Owed.functionCall) this.#batchOpen = false;
+    else if (kind !== Owed.copyEnd) this.#batchOpen = true;
     if (this.#skipping) {
-      if ((entry & KIND) !== Owed.sync) {
+      if (kind !== Owed.sync) {
         this.#drop(entry, ref);
         return;
       }
       this.#skipping = false;
     }
-    if ((entry & KIND) === Owed.copyEnd && this.#size === 0) return;
+    if (kind === Owed.copyEnd && this.#size === 0) return;
     this.#atReady = false;
     if (this.#size === this.#entries.length) this.#grow();
     const slot = this.#slot(this.#size++);

@@ -243,7 +243,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     const { client } = server;
     const { midReply } = server;
     server.unlink();
-    client?.serverLost(false, midReply);
+    client?.serverLost(server.saidGoodbye, midReply);
     server.terminate();
   }
 

@@ -104,8 +104,6 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   readonly #scanner: FrameScanner;
   #replaying = false;
   #replayPrepared = false;
-  /** The last reply was a ReadyForQuery after which nothing was owed. */
-  #atBoundary = true;
   /** The frame that is being streamed is not the client's. */
   #swallowing = false;
   #answerError: ErrorFields | undefined;
@@ -158,6 +156,11 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** The server owes nothing and has no transaction open. */
   get quiet(): boolean {
     return this.owed.settled && !this.owed.doubtful && this.status === TransactionStatus.idle;
+  }
+
+  /** The client has been told by the server itself that the session is over. */
+  get saidGoodbye(): boolean {
+    return this.#fatalSeen;
   }
 
   /** A reply has been forwarded in part: nothing else may be said to that client. */
@@ -252,6 +255,11 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       this.owner.doubted(this, error instanceof Error ? error.message : String(error));
       return false;
     }
+    if (this.owed.lost) {
+      client?.out.finish();
+      this.owner.doubted(this, 'server replies cannot be told apart any more');
+      return false;
+    }
     if (client === undefined) {
       this.#afterErrand();
       return true;
@@ -313,11 +321,9 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   head(type: number, _size: number, chunk: Buffer, start: number, end: number): Verdict {
     let own = this.owed.headIsOwn;
     if (type === Backend.errorResponse) {
-      this.#atBoundary = false;
       own = this.owed.error() && this.client === undefined;
     } else if (!isAsynchronous(type) && type !== Backend.dataRow && type !== Backend.copyData)
       own = this.owed.reply(type);
-    this.#atBoundary = false;
     this.#swallowing = own || this.client === undefined;
     if (!this.#swallowing) this.client?.out.forward(chunk, start, end);
     return Verdict.next;
@@ -331,7 +337,6 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   // --- what the frames mean ----------------------------------------------------------------------------------------------
 
   #reply(type: number, chunk: Buffer, start: number, end: number): void {
-    this.#atBoundary = false;
     if (this.#replaying && type === Backend.commandComplete && this.owed.headRef === replayEnd)
       this.#replaying = false;
     const own = this.owed.reply(type);
@@ -358,9 +363,12 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   #readyForQuery(chunk: Buffer, start: number, end: number): void {
     this.status = chunk.readUInt8(start + HEADER_SIZE);
     const own = this.owed.ready();
-    this.#atBoundary = this.owed.settled;
     const client = this.client;
-    if (own || client === undefined) return;
+    if (client === undefined) return;
+    if (own) {
+      this.#inject();
+      return;
+    }
     if (client.told !== this.reported) {
       client.out.insert(missingReports(client.told, this.reported));
       client.told = this.reported;
@@ -371,7 +379,6 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   }
 
   #errorResponse(chunk: Buffer, start: number, end: number): void {
-    this.#atBoundary = false;
     const replayFailed = this.#replaying && this.owed.headIsOwn;
     const own = this.owed.error();
     const fields = parseErrorFields(chunk, start + HEADER_SIZE, end);
@@ -422,7 +429,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** Ends the link of a client in transaction mode as soon as nothing is owed to it. */
   releaseIfDue(): boolean {
     const client = this.client;
-    if (!this.#atBoundary || !this.owed.settled || this.status !== TransactionStatus.idle) return false;
+    if (!this.owed.settled || this.status !== TransactionStatus.idle) return false;
     if (client === undefined || !client.releasesAtIdle || client.midMessage) return false;
     if (this.owed.doubtful) this.#sendFence();
     else this.owner.finished(this);
