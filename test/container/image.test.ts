@@ -60,7 +60,7 @@ describe('the image', () => {
   });
 
   test('says its version and checks a configuration', async (t) => {
-    assert.match(await run([...image().entrypoint, '--version']), /^\d+\.\d+\.\d+\n$/);
+    assert.match(await run([...image().entrypoint, '--version']), /^ostler \d+\.\d+\.\d+\n$/);
     const folder = await mkdtemp(join(tmpdir(), 'ostler-test-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
     await execute('chmod', ['755', folder]);
