@@ -6,6 +6,8 @@ import { version } from './version.ts';
 /** Exit statuses: 1 for a start that failed, 2 for a configuration that is wrong. */
 const FAILED = 1;
 const WRONG_CONFIG = 2;
+/** http_port; said here too, because the table of settings takes longer to load than the whole health check. */
+const DEFAULT_HTTP_PORT = 9127;
 
 /** Runs one command line (without node and script) and resolves to the exit status. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -144,15 +146,23 @@ async function demo(): Promise<number> {
   }
 }
 
+/**
+ * The health check of an image knows nothing of how `run` was called: without a CONFIG it asks where the defaults and the
+ * environment put the HTTP port.
+ */
 async function healthcheck(
   path: string | undefined,
   route: '/ready' | '/live',
   timeout: number,
 ): Promise<number> {
-  const outcome = await load(path);
-  if (!outcome.ok) return FAILED;
-  const { http_addr: host, http_port: port } = outcome.config.settings;
   const { probe } = await import('../http/probe.ts');
+  let host = process.env['OSTLER__OSTLER__HTTP_ADDR'] ?? '127.0.0.1';
+  let port = Number(process.env['OSTLER__OSTLER__HTTP_PORT'] ?? DEFAULT_HTTP_PORT);
+  if (path !== undefined) {
+    const outcome = await load(path);
+    if (!outcome.ok) return FAILED;
+    ({ http_addr: host, http_port: port } = outcome.config.settings);
+  }
   const { healthy, message } = await probe({ host, port, path: route, timeout: timeout * 1000 });
   console.log(message);
   return healthy ? 0 : FAILED;

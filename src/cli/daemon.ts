@@ -1,8 +1,10 @@
 /** The daemon: everything put together, kept running, and taken apart again. */
 import { systemClock } from '../base/clock.ts';
-import { changes } from '../config/changes.ts';
+import type { ConsoleHost, ReloadResult, SetResult, ShutdownMode } from '../admin/console-host.ts';
+import { changes, type Changes } from '../config/changes.ts';
 import type { Config } from '../config/config.ts';
 import { formatProblem, type Problem } from '../config/problem.ts';
+import { setSetting } from '../config/show.ts';
 import { Resolver } from '../net/dns.ts';
 import { decideOnLimit, descriptorLimit } from '../net/file-limits.ts';
 import { Listener } from '../net/listener.ts';
@@ -11,9 +13,9 @@ import { openLog, type LogSink } from '../observability/log-sink.ts';
 import type { Logger } from '../observability/logger.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
-import { Pooler } from '../proxy/pooler.ts';
-import { drain } from './drain.ts';
-import type { LoadedConfig, LoadOutcome } from './load-config.ts';
+import { Pooler, type TlsContexts } from '../proxy/pooler.ts';
+import { drain, shuttingDown } from './drain.ts';
+import { type LoadedConfig, type LoadOutcome, withTls } from './load-config.ts';
 import { version } from './version.ts';
 
 /** How often timeouts are looked at, ms; PgBouncer does so three times a second. */
@@ -33,15 +35,6 @@ export class StartError extends Error {
   override readonly name = 'StartError';
 }
 
-/** What RELOAD came to. */
-export type ReloadResult =
-  | {
-      readonly kind: 'reloaded';
-      readonly changed: readonly string[];
-      readonly needRestart: readonly string[];
-    }
-  | { readonly kind: 'failed'; readonly problems: readonly string[] };
-
 /** Runs until it is told to stop; resolves to the exit status. @throws {StartError} */
 export async function runDaemon(options: RunOptions): Promise<number> {
   const { settings } = options.loaded.config;
@@ -57,12 +50,13 @@ export async function runDaemon(options: RunOptions): Promise<number> {
   }
 }
 
-class Daemon {
+class Daemon implements ConsoleHost {
   readonly #options: RunOptions;
   readonly #log: LogSink;
   readonly #logger: Logger;
-  readonly #pooler: Pooler;
-  readonly #averages = new StatsAverages(systemClock);
+  readonly pooler: Pooler;
+  readonly averages = new StatsAverages(systemClock);
+  readonly version = version;
   #listener: Listener | undefined;
   #readiness: 'starting' | 'ready' | 'draining' = 'starting';
   #exit: (status: number) => void = () => {};
@@ -72,12 +66,12 @@ class Daemon {
     this.#log = log;
     this.#logger = log.logger;
     const config = withinDescriptors(options.loaded.config, log.logger);
-    this.#pooler = new Pooler({
+    this.pooler = new Pooler({
       config,
       tls: options.loaded.tls,
       clock: systemClock,
       logger: log.logger,
-      resolver: new Resolver({ ttl: () => this.#pooler.settings().dns_max_ttl }),
+      resolver: new Resolver({ ttl: () => this.pooler.settings().dns_max_ttl }),
       onFault: (error) => {
         log.logger.error({ error }, 'bug: a connection was closed because of it');
       },
@@ -85,15 +79,15 @@ class Daemon {
   }
 
   async run(): Promise<number> {
-    const { settings } = this.#pooler.config;
+    const { settings } = this.pooler.config;
     for (const warning of this.#options.warnings) this.#logger.warn({}, formatProblem(warning));
     this.#listener = await this.#listen();
-    this.#pooler.openConfiguredPools();
+    this.pooler.openConfiguredPools();
     const ended = new Promise<number>((resolve) => {
       this.#exit = resolve;
     });
     const stopSignals = this.#handleSignals();
-    const ticker = setInterval(() => this.#pooler.tick(), TICK);
+    const ticker = setInterval(() => this.pooler.tick(), TICK);
     const statsTicker = setInterval(() => this.#tickStats(), settings.stats_period);
     this.#readiness = 'ready';
     const [first] = this.#listener.bound.filter((bound) => bound.kind === 'tcp');
@@ -106,7 +100,7 @@ class Daemon {
   }
 
   async #listen(): Promise<Listener> {
-    const { settings } = this.#pooler.config;
+    const { settings } = this.pooler.config;
     let listener: Listener;
     try {
       listener = await Listener.open(
@@ -116,14 +110,14 @@ class Daemon {
           backlog: settings.listen_backlog,
           unixSocketDir: settings.unix_socket_dir === '' ? undefined : settings.unix_socket_dir,
           unixSocketMode: settings.unix_socket_mode,
-          keepAlive: this.#pooler.dialOptions(0).keepAlive,
+          keepAlive: this.pooler.dialOptions(0).keepAlive,
         },
         {
-          accepted: (connection) => this.#pooler.accept(connection),
+          accepted: (connection) => this.pooler.accept(connection),
           acceptFailed: (error, place) => {
             this.#logger.error({ host: place, error }, 'accept() failed');
           },
-          onFault: this.#pooler.onFault,
+          onFault: this.pooler.onFault,
         },
       );
     } catch (error) {
@@ -140,7 +134,7 @@ class Daemon {
 
   #handleSignals(): () => void {
     const handlers: readonly (readonly [NodeJS.Signals, () => void])[] = [
-      ['SIGTERM', () => this.#stop('SIGTERM', this.#pooler.settings().shutdown_delay)],
+      ['SIGTERM', () => this.#stop('SIGTERM', this.pooler.settings().shutdown_delay)],
       ['SIGINT', () => this.#stop('SIGINT', 0)],
       ['SIGQUIT', () => this.#exit(0)],
       ['SIGHUP', () => this.#reloadBySignal()],
@@ -160,10 +154,10 @@ class Daemon {
     this.#readiness = 'draining';
     this.#logger.info({ signal }, 'shutting down');
     void drain({
-      pooler: this.#pooler,
+      pooler: this.pooler,
       logger: this.#logger,
       delay,
-      timeout: this.#pooler.settings().shutdown_timeout,
+      timeout: this.pooler.settings().shutdown_timeout,
       stopListening: () => this.#listener?.close(),
     }).then(() => this.#exit(0));
   }
@@ -185,21 +179,14 @@ class Daemon {
     const outcome = this.#options.reload();
     if (!outcome.ok) return { kind: 'failed', problems: outcome.problems.map(formatProblem) };
     for (const warning of outcome.warnings) this.#logger.warn({}, formatProblem(warning));
-    const found = changes(this.#pooler.config, outcome.config);
-    const config = withinDescriptors(found.config, this.#logger);
-    this.#pooler.reconfigure(config, outcome.tls);
-    this.#log.setLevel(config.settings.log_level);
-    const { databases } = found;
-    const removed = new ClientError('database removed', { sqlState: SqlState.adminShutdown });
-    for (const name of databases.removed) {
-      if (name === '*' || this.#pooler.entry(name) !== undefined) continue;
-      this.#pooler.removeDatabase(name, removed);
+    const found = changes(this.pooler.config, outcome.config);
+    try {
+      this.#apply(found, outcome.tls);
+    } catch (error) {
+      if (!(error instanceof StartError)) throw error;
+      return { kind: 'failed', problems: [error.message] };
     }
-    for (const name of databases.reconnect) {
-      if (name === '*') this.#pooler.reconnectFallback();
-      else this.#pooler.pools.reconnect(name);
-    }
-    this.#pooler.openConfiguredPools();
+    const { databases, users } = found;
     return {
       kind: 'reloaded',
       changed: [
@@ -207,18 +194,67 @@ class Daemon {
         ...databases.added.map((name) => `databases.${name} (new)`),
         ...databases.changed.map((name) => `databases.${name}`),
         ...databases.removed.map((name) => `databases.${name} (gone)`),
-        ...[...found.users.added, ...found.users.changed, ...found.users.removed].map(
-          (name) => `users.${name}`,
-        ),
+        ...[...users.added, ...users.changed, ...users.removed].map((name) => `users.${name}`),
       ],
       needRestart: found.needRestart,
     };
   }
 
+  set(key: string, text: string): SetResult {
+    const result = setSetting(this.pooler.config, key, text);
+    if (!result.ok) return { kind: 'refused', message: result.message, hint: result.hint };
+    const outcome = withTls(result.config);
+    if (!outcome.ok) return { kind: 'refused', message: outcome.problems.map(formatProblem).join('; ') };
+    try {
+      this.#apply(changes(this.pooler.config, result.config), outcome.tls);
+    } catch (error) {
+      if (!(error instanceof StartError)) throw error;
+      return { kind: 'refused', message: error.message };
+    }
+    return { kind: 'set' };
+  }
+
+  shutdown(mode: ShutdownMode): void {
+    this.#logger.info({ mode }, 'SHUTDOWN from the console');
+    if (mode === 'now') {
+      this.#exit(0);
+      return;
+    }
+    this.#readiness = 'draining';
+    this.#listener?.close();
+    this.pooler.refuseNewClients(shuttingDown());
+    if (mode === 'wait_for_servers') {
+      const stopped = new ClientError('server shutting down', { sqlState: SqlState.adminShutdown });
+      void this.pooler.pools.drain(stopped).then(() => this.#exit(0));
+      return;
+    }
+    const watch = setInterval(() => {
+      if (this.pooler.connections > 0) return;
+      clearInterval(watch);
+      this.#exit(0);
+    }, TICK);
+  }
+
+  /** Puts a checked configuration into force. @throws {StartError} before anything is changed */
+  #apply(found: Changes, tls: TlsContexts): void {
+    const config = withinDescriptors(found.config, this.#logger);
+    this.pooler.reconfigure(config, tls);
+    this.#log.setLevel(config.settings.log_level);
+    const removed = new ClientError('database removed', { sqlState: SqlState.adminShutdown });
+    for (const name of found.databases.removed) {
+      if (name !== '*' && this.pooler.entry(name) === undefined) this.pooler.removeDatabase(name, removed);
+    }
+    for (const name of found.databases.reconnect) {
+      if (name === '*') this.pooler.reconnectFallback();
+      else this.pooler.pools.reconnect(name);
+    }
+    this.pooler.openConfiguredPools();
+  }
+
   #tickStats(): void {
-    const all = [...this.#pooler.databaseStats.values()];
-    this.#averages.tick(all);
-    this.#logger.debug({ ...this.#averages.read(all) }, 'stats');
+    const all = [...this.pooler.databaseStats.values()];
+    this.averages.tick(all);
+    this.#logger.debug({ ...this.averages.read(all) }, 'stats');
   }
 }
 
@@ -247,5 +283,3 @@ function withinDescriptors(config: Config, logger: Logger): Config {
       throw new Error('bug: unknown decision');
   }
 }
-
-export const versionText = `ostler ${version}`;

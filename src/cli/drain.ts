@@ -27,6 +27,9 @@ const terminated = (): ClientError =>
     sqlState: SqlState.adminShutdown,
   });
 
+export const shuttingDown = (): ClientError =>
+  new ClientError('pooler is shutting down', { sqlState: SqlState.cannotConnectNow });
+
 export async function drain({ pooler, logger, delay, timeout, stopListening }: DrainOptions): Promise<void> {
   const startedAt = performance.now();
   const left = (): number => timeout - (performance.now() - startedAt);
@@ -34,9 +37,7 @@ export async function drain({ pooler, logger, delay, timeout, stopListening }: D
   const patience = Math.min(LAST_WORDS, timeout / 4);
   await until(() => false, Math.min(delay, Math.max(left() - patience, 0)));
   stopListening();
-  pooler.refuseNewClients(
-    new ClientError('pooler is shutting down', { sqlState: SqlState.cannotConnectNow }),
-  );
+  pooler.refuseNewClients(shuttingDown());
   pooler.dismissClients(terminated());
   await until(() => pooler.clients.size === 0, left() - patience);
   if (pooler.clients.size > 0) {

@@ -32,6 +32,17 @@ export function loadEverything(path: string | undefined, env: NodeJS.ProcessEnv)
   return { ok: true, config, tls, warnings: loaded.warnings };
 }
 
+/** TLS for a configuration that is right otherwise, after a setting was changed by hand. */
+export function withTls(
+  config: Config,
+):
+  | { readonly ok: true; readonly tls: TlsContexts }
+  | { readonly ok: false; readonly problems: readonly Problem[] } {
+  const problems: Problem[] = [];
+  const tls = buildTls(config, () => undefined, problems);
+  return tls === undefined ? { ok: false, problems } : { ok: true, tls };
+}
+
 /** The users of auth_file join those of [users]; a password in [users] counts more. */
 function withUserList(config: Config, locate: Locate, problems: Problem[]): Config {
   const file = config.settings.auth_file;
