@@ -19,7 +19,7 @@ import type { Handshaken, TlsAcceptor } from './tls-acceptor.ts';
 export interface ConnectionOwner {
   /**
    * Bytes arrived. Returns true when nobody keeps `chunk` beyond the call, so that its memory may be read into again.
-   * Up to three more calls may follow a `pause` on TLS, and one on plain sockets.
+   * Up to 64 KB more may come after a `pause`: one read, or what is left of one once it is decrypted.
    */
   received(chunk: Buffer): boolean;
   /** The peer takes bytes again after `congested` was true. */
@@ -69,8 +69,6 @@ export class Connection {
 
   #reads: ReadBuffer | undefined;
   #nextBuffer: Buffer | undefined;
-  /** Whether Node's stream may still hold bytes from before `enterRelay`. */
-  #mayHaveLeftover = false;
 
   #takenBefore = -1;
   #takenAt = 0;
@@ -206,8 +204,8 @@ export class Connection {
       return;
     }
     this.#reads = reads;
-    this.#mayHaveLeftover = true;
-    // A paused stream goes on reading until it holds enough; with a buffer of ours that would overtake what it holds.
+    // What Node holds is delivered before the next turn of the loop, thus before the next read, if it is not paused. A
+    // paused stream goes on reading until it holds enough; with a buffer of ours that would overtake what it holds.
     if (this.#paused) this.#socket.pause();
   }
 
@@ -284,7 +282,6 @@ export class Connection {
 
   /** One read in the relay phase. The hot path: nothing is allocated but the view of the buffer. */
   #onRead(length: number, buffer: Buffer): boolean {
-    if (this.#mayHaveLeftover) this.#deliverLeftover();
     if (this.#state !== 'open') return true;
     let free = false;
     try {
@@ -296,12 +293,6 @@ export class Connection {
     this.#nextBuffer = next === buffer ? undefined : next;
     // Node's stream may start a paused socket again by itself, once after the change to our buffers.
     return !this.#paused;
-  }
-
-  #deliverLeftover(): void {
-    this.#mayHaveLeftover = false;
-    // `read` emits `data`.
-    while (this.#socket.readableLength > 0 && this.#socket.read() !== null);
   }
 
   readonly #onDrain = (): void => {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { Socket } from 'node:net';
+import { after } from 'node:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from '../../src/net/connection.ts';
@@ -10,6 +11,12 @@ import type { ConnectionOwner } from '../../src/net/connection.ts';
 import { TlsAcceptor } from '../../src/net/tls-acceptor.ts';
 import { Authority } from '../support/certificates.ts';
 import { until } from '../support/wait.ts';
+
+/** A test that fails leaves its sockets open, and they would keep the process. */
+const sockets: Socket[] = [];
+after(() => {
+  for (const socket of sockets) socket.destroy();
+});
 
 export type Transport = 'tcp' | 'unix';
 
@@ -31,6 +38,7 @@ export async function socketPair(transport: Transport = 'tcp'): Promise<[accepte
   const [accepted] = await Promise.all([accepting.promise, once(dialled, 'connect')]);
   server.close();
   if (directory !== undefined) rmSync(directory, { recursive: true });
+  sockets.push(accepted, dialled);
   return [accepted, dialled];
 }
 
