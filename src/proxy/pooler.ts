@@ -44,6 +44,8 @@ export interface TlsContexts {
 export interface ConsoleDoor {
   /** @throws {ClientError} who may not */
   welcome(connection: Connection, client: LoggedIn): Welcome;
+  /** A cancel request for what a console waits for; false if the key is none of the console's. */
+  cancel(key: CancelKey): boolean;
 }
 
 export interface PoolerOptions {
@@ -269,7 +271,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
   async cancel(key: CancelKey): Promise<void> {
     const client = this.#cancelKeys.find(key);
     if (client === undefined) {
-      this.stats.cancels.add('unknown_key');
+      if (this.console?.cancel(key) !== true) this.stats.cancels.add('unknown_key');
       return;
     }
     await client.pool.cancel(client);

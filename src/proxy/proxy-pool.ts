@@ -77,6 +77,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   /** When a client said goodbye to a server that was still busy; monotonic ms. */
   readonly #goodbyes = new Map<ServerSession, number>();
   lastError: ClientError | undefined;
+  lastErrorAt: Date | undefined;
   lastConnect: Date | undefined;
 
   constructor(context: ProxyPoolContext, database: string, user: string, stats: DatabaseStats) {
@@ -365,6 +366,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       failure.sqlState === SqlState.connectionFailure ? 'connect_failed' : 'login_failed',
     );
     this.lastError = failure;
+    this.lastErrorAt = new Date();
     this.#log('warn', server, `server login failed: ${failure.message}`, failure);
     this.pool.failed(server, { error: failure, transient: transientStates.has(failure.sqlState) });
   }

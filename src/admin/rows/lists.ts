@@ -1,0 +1,29 @@
+/** SHOW LISTS: how many there are of everything. */
+import type { Lists } from '../../observability/metrics-source.ts';
+import { databaseNames } from './databases.ts';
+import { poolRows } from './pools.ts';
+import type { RowSource } from './source.ts';
+import { userNames } from './users.ts';
+
+export function lists(source: RowSource): Lists {
+  const { pooler } = source;
+  const pools = poolRows(source);
+  const usedClients = pooler.clients.size + [...source.consoles()].length;
+  let servers = 0;
+  for (const pool of pooler.pools.pools()) servers += pool.size;
+  const usedServers = pools.reduce((sum, { svActive }) => sum + svActive, 0);
+  return {
+    // The console's own is one more.
+    databases: databaseNames(source).length + 1,
+    users: userNames(source).length,
+    pools: pools.length,
+    freeClients: Math.max(pooler.settings().max_client_conn - pooler.connections, 0),
+    usedClients,
+    loginClients: Math.max(pooler.connections - usedClients, 0),
+    freeServers: servers - usedServers,
+    usedServers,
+    dnsNames: 0,
+    dnsZones: 0,
+    dnsQueries: 0,
+  };
+}
