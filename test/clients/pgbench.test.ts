@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { chosenPooler } from '../support/poolers/chosen.ts';
-import { useArena } from './support/arena.ts';
+import { useArena } from '../support/arena.ts';
 import { findProgram, runProgram } from './support/programs.ts';
 
 const POOL_SIZE = 5;

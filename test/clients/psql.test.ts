@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Authority, writeCertificate } from '../support/certificates.ts';
 import { chosenPooler } from '../support/poolers/chosen.ts';
-import { useArena } from './support/arena.ts';
+import { useArena } from '../support/arena.ts';
 import { findProgram, runProgram } from './support/programs.ts';
 
 const psql = await findProgram('psql', 'postgresql-client');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { join } from 'node:path';
 import { chosenPooler } from '../../support/poolers/chosen.ts';
-import { type ArenaOptions, useArena } from './arena.ts';
+import { type ArenaOptions, useArena } from '../../support/arena.ts';
 import { runProgram } from './programs.ts';
 import { findPython } from './python.ts';
 

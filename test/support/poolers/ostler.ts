@@ -35,7 +35,8 @@ async function start(main: string, options: PoolerOptions): Promise<Pooler> {
 }
 
 function toml(options: PoolerOptions, port: number): string {
-  const { certificate } = options;
+  const { certificate, server } = options;
+  const { host, port: serverPort } = server;
   const settings: Record<string, string | number> = {
     listen_addr: HOST,
     listen_port: port,
@@ -51,7 +52,7 @@ function toml(options: PoolerOptions, port: number): string {
     ...options.settings,
   };
   const databases = options.databases.map((name) =>
-    section(`databases.${JSON.stringify(name)}`, options.server),
+    section(`databases.${JSON.stringify(name)}`, { host, port: serverPort }),
   );
   const users = Object.entries(options.users).map(([name, password]) =>
     section(`users.${JSON.stringify(name)}`, { password }),

@@ -76,21 +76,22 @@ export async function launch(what: Launch): Promise<Pooler> {
   };
   child.stdout.setEncoding('utf8').on('data', keep);
   child.stderr.setEncoding('utf8').on('data', keep);
-  const failed = new Promise<never>((_, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code, signal) => {
-      reject(new Error(`${what.name} ended (${String(code ?? signal)}):\n${log}`));
-    });
+  let failure: string | undefined;
+  child.once('error', (error) => {
+    failure = error.message;
   });
-  failed.catch(() => undefined); // Also when nobody is waiting for it any more.
+  child.once('exit', (code, signal) => {
+    failure ??= `it ended (${String(code ?? signal)})`;
+  });
   const killWithUs = (): void => void child.kill('SIGKILL');
   process.once('exit', killWithUs);
   try {
-    await Promise.race([failed, untilItAnswers(what)]);
+    await untilItAnswers(what, () => failure);
   } catch (error) {
     child.kill('SIGKILL');
+    process.off('exit', killWithUs);
     await rm(what.folder, { recursive: true, force: true });
-    throw new Error(`${what.name} did not start:\n${log}`, { cause: error });
+    throw new Error(`${what.name} did not start: ${String(error)}\n${log}`, { cause: error });
   }
   return {
     name: what.name,
@@ -106,12 +107,17 @@ export async function launch(what: Launch): Promise<Pooler> {
   };
 }
 
-async function untilItAnswers({ name, port, options }: Launch): Promise<void> {
+async function untilItAnswers(
+  { name, port, options }: Launch,
+  failure: () => string | undefined,
+): Promise<void> {
   const [user = '', password = ''] = Object.entries(options.users)[0] ?? [];
   const [database = ''] = options.databases;
   let lastError: unknown;
   await until(
     async () => {
+      const failed = failure();
+      if (failed !== undefined) throw new Error(failed);
       try {
         return await query({ host: HOST, port, user, password, database }, 'SELECT 1');
       } catch (error) {

@@ -1,11 +1,11 @@
-/** What a file of client tests plays in: a PostgreSQL of its own, the pooler under test in front of it, and an eye on the servers. */
+/** What clients play in: a PostgreSQL of their own, the pooler under test in front of it, and an eye on the servers. */
 import assert from 'node:assert/strict';
 import { after, before } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
-import { type Pooler, type PoolerKind, type PoolerOptions } from '../../support/poolers/pooler.ts';
-import { connect, query, startPostgres } from '../../support/postgres.ts';
-import { until } from '../../support/wait.ts';
+import { type Pooler, type PoolerKind, type PoolerOptions } from './poolers/pooler.ts';
+import { connect, query, startPostgres } from './postgres.ts';
+import { until } from './wait.ts';
 
 export const DATABASE = 'app';
 export const USER = 'app';
@@ -30,6 +30,8 @@ export interface Arena {
    * pool may have. Gives the highest count.
    */
   watching(load: () => Promise<unknown>): Promise<number>;
+  /** Hooks run in the order they were written, and the arena's own come first: what uses it is to be closed by this. */
+  beforeItEnds(close: () => Promise<unknown>): void;
 }
 
 /** Like `usePostgres`: there from before the first test of the calling file until after the last. */
@@ -63,6 +65,7 @@ export function useArena(options: ArenaOptions): () => Arena {
       },
       query: (sql) => query({ ...postgres, database: DATABASE }, sql),
       watching: (load) => watch(watcher, limit, load),
+      beforeItEnds: (close) => void cleanups.unshift(close),
     };
   });
   after(async () => {

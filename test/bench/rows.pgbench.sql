@@ -1,0 +1,1 @@
+SELECT * FROM pgbench_accounts WHERE aid <= 20000;
