@@ -1,15 +1,20 @@
 /** The daemon: everything put together, kept running, and taken apart again. */
 import { systemClock } from '../base/clock.ts';
+import { Console } from '../admin/console.ts';
+import { databaseConditions } from '../admin/health.ts';
+import { metricsSource } from '../admin/metrics-source.ts';
 import type { ConsoleHost, ReloadResult, SetResult, ShutdownMode } from '../admin/console-host.ts';
 import { changes, type Changes } from '../config/changes.ts';
 import type { Config } from '../config/config.ts';
 import { formatProblem, type Problem } from '../config/problem.ts';
 import { setSetting } from '../config/show.ts';
+import { type HttpEndpoint, listenHttp } from '../http/server.ts';
 import { Resolver } from '../net/dns.ts';
 import { decideOnLimit, descriptorLimit } from '../net/file-limits.ts';
 import { Listener } from '../net/listener.ts';
 import { StatsAverages } from '../observability/averages.ts';
 import { openLog, type LogSink } from '../observability/log-sink.ts';
+import { createScrape } from '../observability/metrics.ts';
 import type { Logger } from '../observability/logger.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
@@ -57,6 +62,7 @@ class Daemon implements ConsoleHost {
   readonly pooler: Pooler;
   readonly averages = new StatsAverages(systemClock);
   readonly version = version;
+  readonly #console = new Console(this);
   #listener: Listener | undefined;
   #readiness: 'starting' | 'ready' | 'draining' = 'starting';
   #exit: (status: number) => void = () => {};
@@ -81,7 +87,9 @@ class Daemon implements ConsoleHost {
   async run(): Promise<number> {
     const { settings } = this.pooler.config;
     for (const warning of this.#options.warnings) this.#logger.warn({}, formatProblem(warning));
+    this.pooler.console = this.#console;
     this.#listener = await this.#listen();
+    const http = await this.#listenHttp();
     this.pooler.openConfiguredPools();
     const ended = new Promise<number>((resolve) => {
       this.#exit = resolve;
@@ -91,11 +99,12 @@ class Daemon implements ConsoleHost {
     const statsTicker = setInterval(() => this.#tickStats(), settings.stats_period);
     this.#readiness = 'ready';
     const [first] = this.#listener.bound.filter((bound) => bound.kind === 'tcp');
-    this.#options.listening?.(first?.port ?? 0, 0);
+    this.#options.listening?.(first?.port ?? 0, http?.address.port ?? 0);
     const status = await ended;
     clearInterval(ticker);
     clearInterval(statsTicker);
     stopSignals();
+    await http?.close();
     return status;
   }
 
@@ -130,6 +139,32 @@ class Daemon implements ConsoleHost {
     return listener;
   }
 
+  async #listenHttp(): Promise<HttpEndpoint | undefined> {
+    const { http_addr: host, http_port: port } = this.pooler.settings();
+    if (port === 0) return undefined;
+    const source = this.#console;
+    const scrape = await createScrape(
+      metricsSource({ source, version, droppedLogLines: () => this.#log.droppedLines() }),
+    );
+    try {
+      const http = await listenHttp({
+        host,
+        port,
+        logger: this.#logger,
+        health: {
+          readiness: () => ({ kind: this.#readiness }),
+          databases: () => databaseConditions(source),
+        },
+        scrape,
+      });
+      this.#logger.info({ for: 'http', addr: host, port: http.address.port }, 'listening');
+      return http;
+    } catch (error) {
+      this.#listener?.close();
+      throw new StartError(`http: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
   // --- signals -------------------------------------------------------------------------------------------------------------
 
   #handleSignals(): () => void {
@@ -159,6 +194,7 @@ class Daemon implements ConsoleHost {
       delay,
       timeout: this.pooler.settings().shutdown_timeout,
       stopListening: () => this.#listener?.close(),
+      dismissConsole: (error) => this.#console.dismiss(error),
     }).then(() => this.#exit(0));
   }
 

@@ -20,6 +20,8 @@ export interface DrainOptions {
   /** For everything together, ms. */
   readonly timeout: number;
   readonly stopListening: () => void;
+  /** Console sessions watch a drain to its end. */
+  readonly dismissConsole: (error: ClientError) => void;
 }
 
 const terminated = (): ClientError =>
@@ -30,7 +32,14 @@ const terminated = (): ClientError =>
 export const shuttingDown = (): ClientError =>
   new ClientError('pooler is shutting down', { sqlState: SqlState.cannotConnectNow });
 
-export async function drain({ pooler, logger, delay, timeout, stopListening }: DrainOptions): Promise<void> {
+export async function drain({
+  pooler,
+  logger,
+  delay,
+  timeout,
+  stopListening,
+  dismissConsole,
+}: DrainOptions): Promise<void> {
   const startedAt = performance.now();
   const left = (): number => timeout - (performance.now() - startedAt);
   logger.info({ clients: pooler.clients.size, timeout: timeout / 1000 }, 'draining');
@@ -46,6 +55,7 @@ export async function drain({ pooler, logger, delay, timeout, stopListening }: D
   }
   // What they left on servers is being cancelled and rolled back.
   await until(() => !pooler.isCleaning, left() - patience / 2);
+  dismissConsole(terminated());
   pooler.closeServers('pooler is shutting down');
   await until(() => pooler.serverCount === 0 && pooler.connections === 0, left() - 100);
 }
