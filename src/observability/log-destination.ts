@@ -12,7 +12,7 @@ const GATHER_CHARACTERS = 4096;
 /** The most that waits for a slow reader; then lines are dropped, and counted. */
 const MAX_WAITING = 1024 * 1024;
 /** A quiet daemon's line is seen after this many ms at the latest. */
-const FLUSH_EVERY = 500;
+const FLUSH_EVERY = 100;
 
 export class LogDestination {
   readonly #stream: Writable;
