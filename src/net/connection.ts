@@ -151,13 +151,13 @@ export class Connection {
   pause(): void {
     if (this.#paused || this.#state !== 'open') return;
     this.#paused = true;
-    if (!this.#handshaking) this.#socket.pause();
+    if (this.#listening) this.#socket.pause();
   }
 
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    if (this.#state === 'open' && !this.#handshaking) this.#socket.resume();
+    if (this.#state === 'open' && this.#listening) this.#socket.resume();
   }
 
   get paused(): boolean {
@@ -192,14 +192,12 @@ export class Connection {
    * where this Node does not allow it; `received` cannot tell the difference.
    */
   enterRelay(kind: ReadBufferKind): void {
-    if (this.#reads !== undefined || this.#handshaking || this.#state !== 'open' || this.#socket.destroyed)
-      return;
     this.#listen();
+    if (this.#reads !== undefined || !this.#listening || this.#state !== 'open') return;
     const reads = new ReadBuffer(kind);
+    const onRead = (length: number, buffer: Buffer): boolean => this.#onRead(length, buffer);
     const nextBuffer = (): Buffer | undefined => this.#nextBuffer;
-    if (
-      !readInto(this.#socket, reads.current, (length, buffer) => this.#onRead(length, buffer), nextBuffer)
-    ) {
+    if (!readInto(this.#socket, reads.current, onRead, nextBuffer)) {
       reads.release();
       return;
     }
@@ -211,7 +209,7 @@ export class Connection {
 
   /**
    * The server's side of a TLS handshake: after SSLRequest was answered with `S`, or with the `firstBytes` that show that
-   * the peer began with TLS. Nothing is received before the continuation of the promise has run. Rejects with the
+   * the peer began with TLS. To be called from `received` itself, or while paused since then. Nothing is received before the continuation of the promise has run. Rejects with the
    * error that `closed` will be told too.
    */
   upgradeToTlsServer(acceptor: TlsAcceptor, firstBytes?: Buffer): Promise<void> {
@@ -269,6 +267,8 @@ export class Connection {
     if (this.#listening || this.#handshaking || this.#owner === NOBODY) return;
     this.#listening = true;
     this.#socket.on('data', this.#onData);
+    if (this.#paused) this.#socket.pause();
+    else this.#socket.resume();
   }
 
   readonly #onData = (chunk: Buffer): void => {
@@ -402,7 +402,6 @@ export class Connection {
     this.#secured = secured;
     this.#socket = secured;
     this.#attach(secured);
-    if (this.#paused) secured.pause();
     // One turn of the loop later, so that whoever waits for the handshake is ready for what came with its last packet.
     setImmediate(() => this.#listen());
   }
