@@ -9,6 +9,9 @@ const WRONG_CONFIG = 2;
 /** http_port; said here too, because the table of settings takes longer to load than the whole health check. */
 const DEFAULT_HTTP_PORT = 9127;
 
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const complain = (line: string): void => void process.stderr.write(`${line}\n`);
+
 /** Runs one command line (without node and script) and resolves to the exit status. */
 export async function main(argv: readonly string[]): Promise<number> {
   let status = 0;
@@ -67,11 +70,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     .alias('help', 'h')
     .strict()
     .exitProcess(false)
-    .fail((message, error, y) => {
-      // A command that threw is our bug; a wrong word is the user's.
-      if (error !== undefined && error !== null && message === null) throw error;
-      console.error(`${message}\n\nRun "ostler --help" for the commands.`);
-      void y;
+    .fail((message, thrown: unknown) => {
+      // What a command threw is a bug of ours; a word that does not fit is the user's.
+      if (thrown instanceof Error) throw thrown;
+      complain(`${message}\n\nRun "ostler --help" for the commands.`);
       status = WRONG_CONFIG;
     });
   await parser.parseAsync();
@@ -84,7 +86,7 @@ async function load(path: string | undefined) {
     import('../config/problem.ts'),
   ]);
   const outcome = loadEverything(path, process.env);
-  if (!outcome.ok) for (const problem of outcome.problems) console.error(formatProblem(problem));
+  if (!outcome.ok) for (const problem of outcome.problems) complain(formatProblem(problem));
   return outcome;
 }
 
@@ -103,7 +105,7 @@ async function runPooler(path: string | undefined): Promise<number> {
     });
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
-    console.error(`ostler: ${error.message}`);
+    complain(`ostler: ${error.message}`);
     return FAILED;
   }
 }
@@ -112,8 +114,8 @@ async function check(path: string | undefined): Promise<number> {
   const outcome = await load(path);
   if (!outcome.ok) return WRONG_CONFIG;
   const { formatProblem } = await import('../config/problem.ts');
-  for (const warning of outcome.warnings) console.error(`warning: ${formatProblem(warning)}`);
-  console.log(`${path ?? 'environment'}: ok`);
+  for (const warning of outcome.warnings) complain(`warning: ${formatProblem(warning)}`);
+  say(`${path ?? 'environment'}: ok`);
   return 0;
 }
 
@@ -164,7 +166,7 @@ async function healthcheck(
     ({ http_addr: host, http_port: port } = outcome.config.settings);
   }
   const { healthy, message } = await probe({ host, port, path: route, timeout: timeout * 1000 });
-  console.log(message);
+  say(message);
   return healthy ? 0 : FAILED;
 }
 
@@ -172,9 +174,9 @@ async function scramSecret(iterations: number): Promise<number> {
   const { scramVerifierText } = await import('../auth/secrets.ts');
   const password = (await text(process.stdin)).replace(/\r?\n$/, '');
   if (password === '') {
-    console.error('no password on standard input');
+    complain('no password on standard input');
     return FAILED;
   }
-  console.log(await scramVerifierText(password, iterations));
+  say(await scramVerifierText(password, iterations));
   return 0;
 }

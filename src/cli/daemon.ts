@@ -11,6 +11,7 @@ import { setSetting } from '../config/show.ts';
 import { type HttpEndpoint, listenHttp } from '../http/server.ts';
 import { Resolver } from '../net/dns.ts';
 import { decideOnLimit, descriptorLimit } from '../net/file-limits.ts';
+import { relayWorks } from '../net/relay-check.ts';
 import { Listener } from '../net/listener.ts';
 import { StatsAverages } from '../observability/averages.ts';
 import { openLog, type LogSink } from '../observability/log-sink.ts';
@@ -46,7 +47,7 @@ export async function runDaemon(options: RunOptions): Promise<number> {
   const log = await openLog({
     level: settings.log_level,
     clock: systemClock,
-    pretty: process.stdout.isTTY === true,
+    pretty: process.stdout.isTTY,
   });
   try {
     return await new Daemon(options, log).run();
@@ -86,6 +87,7 @@ class Daemon implements ConsoleHost {
 
   async run(): Promise<number> {
     const { settings } = this.pooler.config;
+    await relayWorks();
     for (const warning of this.#options.warnings) this.#logger.warn({}, formatProblem(warning));
     this.pooler.console = this.#console;
     this.#listener = await this.#listen();
@@ -98,7 +100,7 @@ class Daemon implements ConsoleHost {
     const ticker = setInterval(() => this.pooler.tick(), TICK);
     const statsTicker = setInterval(() => this.#tickStats(), settings.stats_period);
     this.#readiness = 'ready';
-    const [first] = this.#listener.bound.filter((bound) => bound.kind === 'tcp');
+    const first = this.#listener.bound.find((bound) => bound.kind === 'tcp');
     this.#options.listening?.(first?.port ?? 0, http?.address.port ?? 0);
     const status = await ended;
     clearInterval(ticker);

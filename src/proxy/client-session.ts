@@ -197,7 +197,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
         break;
     }
     const server = this.#serverFor(type);
-    if (server === undefined) return this.#ended ? Verdict.stopAfter : Verdict.stopBefore;
+    if (server === undefined) return this.#withoutServer();
     switch (type) {
       case Frontend.query:
         this.statements.queried(server);
@@ -254,7 +254,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (type !== Frontend.parse && type !== Frontend.bind) throw unknownPacket(type);
     // Larger than what is held: forwarded as it comes, so only without a name that would have to be rewritten.
     const server = this.#serverFor(type);
-    if (server === undefined) return this.#ended ? Verdict.stopAfter : Verdict.stopBefore;
+    if (server === undefined) return this.#withoutServer();
     if (!this.statements.stream(server, type, size, chunk, start, end, this.#preparedLimit))
       return Verdict.stopBefore;
     return Verdict.next;
@@ -425,6 +425,11 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     }
     if (this.queryStartedAt === 0) this.#startClocks(performance.now());
     return server;
+  }
+
+  /** What a message meets that gets no server now: it stays for later, unless the session is over. */
+  #withoutServer(): Verdict {
+    return this.#ended ? Verdict.stopAfter : Verdict.stopBefore;
   }
 
   #startClocks(now: number): void {

@@ -321,7 +321,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
 
   /** Idle clients are told `error` and closed at once, others right after their transaction. */
   dismissClients(error: ClientError): void {
-    for (const client of [...this.clients.values()]) {
+    for (const client of this.clients.values()) {
       if (client.server === undefined && client.waiting === undefined) client.fail(error, 'shutdown');
       else if (client.server?.quiet === true) client.fail(error, 'shutdown');
       else client.leaving = error;
@@ -330,7 +330,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
 
   /** Everybody who is left is told, and what they run is cancelled. */
   cutOff(error: ClientError): void {
-    for (const client of [...this.clients.values()]) client.fail(error, 'shutdown');
+    for (const client of this.clients.values()) client.fail(error, 'shutdown');
   }
 
   /** Servers are being freed of what clients left on them. */
@@ -352,7 +352,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
 
   /** A database that is configured no more: its clients are told `error`, its servers closed. */
   removeDatabase(database: string, error: ClientError): void {
-    for (const client of [...this.clients.values()]) {
+    for (const client of this.clients.values()) {
       if (client.pool.database === database) client.fail(error, 'killed');
     }
     this.pools.remove(database, error);
@@ -368,7 +368,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
   /** Says goodbye to all servers. */
   closeServers(reason: string): void {
     for (const pool of this.#proxyPools.values()) {
-      for (const server of [...pool.pool.servers()]) pool.pool.close(server, reason);
+      for (const server of pool.pool.servers()) pool.pool.close(server, reason);
     }
   }
 

@@ -16,7 +16,7 @@ export class InternedMap {
 
   /** The one map with this content; the order of the entries does not matter. */
   static of(entries: Iterable<readonly [string, string]>): InternedMap {
-    const sorted = [...new Map(entries)].sort(([a], [b]) => (a < b ? -1 : 1));
+    const sorted = [...new Map(entries)].toSorted(([a], [b]) => (a < b ? -1 : 1));
     if (sorted.length === 0) return InternedMap.empty;
     const key = JSON.stringify(sorted);
     const known = interned.get(key)?.deref();
