@@ -211,7 +211,6 @@ function listenText(place: string, { code = '', message }: NodeJS.ErrnoException
     EADDRNOTAVAIL: 'this machine has no such address',
     EACCES: 'permission denied',
     EPERM: 'permission denied',
-    ENOENT: 'no such folder',
   };
   return `cannot listen on ${place}: ${reasons[code] ?? message}`;
 }

@@ -1,7 +1,7 @@
 /** Unix sockets in the file system: what they are called, and how one that a dead process left behind is cleared away. */
-import { lstatSync, unlinkSync } from 'node:fs';
+import { lstatSync, statSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** sun_path holds 108 bytes with its final zero. */
 const LONGEST_PATH = 107;
@@ -14,8 +14,12 @@ export function unixSocketPath(directory: string, port: number): string {
 /** Why no socket can be made at `path`, or undefined. */
 export function pathProblem(path: string): string | undefined {
   const length = Buffer.byteLength(path);
-  if (length <= LONGEST_PATH) return undefined;
-  return `the path of the Unix socket has ${length} bytes, and the system allows ${LONGEST_PATH}: ${path}`;
+  if (length > LONGEST_PATH) {
+    return `the path of the Unix socket has ${length} bytes, and the system allows ${LONGEST_PATH}: ${path}`;
+  }
+  // Node calls it a denied permission.
+  const folder = statSync(dirname(path), { throwIfNoEntry: false });
+  return folder?.isDirectory() === true ? undefined : `cannot listen on ${path}: no such folder`;
 }
 
 /**
