@@ -209,8 +209,8 @@ export class Connection {
 
   /**
    * The server's side of a TLS handshake: after SSLRequest was answered with `S`, or with the `firstBytes` that show that
-   * the peer began with TLS. To be called from `received` itself, or while paused since then. Nothing is received before the continuation of the promise has run. Rejects with the
-   * error that `closed` will be told too.
+   * the peer began with TLS. To be called from `received` itself, or while paused since then. Nothing is received before
+   * the continuation of the promise has run. Rejects with the error that `closed` will be told too.
    */
   upgradeToTlsServer(acceptor: TlsAcceptor, firstBytes?: Buffer): Promise<void> {
     return this.#upgrade(firstBytes, (settle) => acceptor.accept(this.#carrier, settle));
@@ -291,7 +291,7 @@ export class Connection {
     }
     const next = this.#reads?.next(length, free);
     this.#nextBuffer = next === buffer ? undefined : next;
-    // Node's stream may start a paused socket again by itself, once after the change to our buffers.
+    // Node's stream starts a socket again that the call which changed to our buffers has paused: stop it here.
     return !this.#paused;
   }
 
@@ -331,7 +331,11 @@ export class Connection {
   #over(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
-    this.onOver?.();
+    try {
+      this.onOver?.();
+    } catch (error) {
+      this.#onFault(error, this);
+    }
     if (this.#owner !== NOBODY) this.#tellClosed();
   }
 

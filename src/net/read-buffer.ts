@@ -8,9 +8,9 @@
 
 export type ReadBufferKind = 'client' | 'server';
 
-export const SMALL = 1024;
+const SMALL = 1024;
 /** What libuv suggests for a read. */
-export const LARGE = 65_536;
+const LARGE = 65_536;
 
 /** Small buffers are cut from slabs: an allocation of its own would cost more than the buffer. */
 const SLAB = 8 * SMALL;
