@@ -180,7 +180,6 @@ describe('a server', () => {
     const client = await clientsOf(daemon).client();
     await value(client, 'SELECT 1');
     await leave(client);
-    await untilServers(yard(), 1, "usename = 'app'");
     await untilServers(yard(), 0, "usename = 'app'");
   });
 });

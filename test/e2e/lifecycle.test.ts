@@ -1,0 +1,171 @@
+/** The life of a server connection: which client gets it, what it brings along, what is cleaned, when it ends. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type pg from 'pg';
+import { backendPid, each, leave, untilServers, useYard, value } from '../support/pooling.ts';
+import { until } from '../support/wait.ts';
+
+const yard = useYard({
+  roles: { app: '', forced: '', sticky: '' },
+  schema: 'CREATE TABLE visits (who text); GRANT ALL ON visits TO PUBLIC',
+  configuration: {
+    ostler: { server_idle_timeout: '1h' },
+    databases: {
+      postgres: { pool_size: 4 },
+      single: { pool_size: 1 },
+      session: { pool_mode: 'session', pool_size: 1 },
+      forced: { user: 'forced', password: 'in the stable, 3 horses' },
+      prepared: { connect_query: "SET application_name = 'groomed'; SET search_path = pg_catalog" },
+      fleeting: { server_lifetime: '300ms' },
+      '*': {},
+    },
+    users: { app: {}, forced: {}, sticky: { pool_mode: 'session' } },
+  },
+});
+
+async function inTransactions(clients: readonly pg.Client[]): Promise<unknown[]> {
+  const pids = [];
+  for (const client of clients) {
+    await client.query('BEGIN');
+    pids.push(await backendPid(client));
+  }
+  for (const client of clients) await client.query('COMMIT');
+  return pids;
+}
+
+describe('in transaction mode a server', () => {
+  test('serves many clients, one transaction after another', async () => {
+    const clients = await each(6, () => yard().client({ database: 'single' }));
+    const pids = await Promise.all(clients.map((client) => backendPid(client)));
+    assert.equal(new Set(pids).size, 1);
+    await Promise.all(clients.map((client) => leave(client)));
+  });
+
+  test('is opened only when no other is free, and a client gets the one it had before', async () => {
+    const clients = await each(3, () => yard().client());
+    const pids = await inTransactions(clients);
+    assert.equal(new Set(pids).size, 3);
+    for (const [n, client] of clients.entries()) assert.equal(await backendPid(client), pids[n]);
+    await Promise.all(clients.map((client) => leave(client)));
+  });
+
+  test('is logged in as the user of its entry, whoever the client is', async () => {
+    const client = await yard().client({ database: 'forced' });
+    assert.equal(await value(client, 'SELECT session_user::text'), 'forced');
+    await leave(client);
+  });
+
+  test('has run connect_query before its first client', async () => {
+    const client = await yard().client({ database: 'prepared' });
+    assert.equal(await value(client, 'SHOW application_name'), 'groomed');
+    assert.equal(await value(client, 'SHOW search_path'), 'pg_catalog');
+    await leave(client);
+  });
+
+  test('is opened in a database that only the "*" entry covers', async () => {
+    const client = await yard().client({ database: 'anything' });
+    assert.equal(await value(client, 'SELECT current_database()::text'), 'postgres');
+    await leave(client);
+  });
+
+  test('is replaced after server_lifetime, between transactions and without a word', async () => {
+    const client = await yard().client({ database: 'fleeting' });
+    await client.query('BEGIN');
+    const first = await backendPid(client);
+    await client.query('SELECT pg_sleep(0.4)');
+    assert.equal(await backendPid(client), first, 'not inside a transaction');
+    await client.query('COMMIT');
+    assert.notEqual(await backendPid(client), first);
+    await leave(client);
+    await untilServers(yard(), 0, `pid = ${String(first)}`);
+  });
+});
+
+describe('in session mode a server', () => {
+  test('belongs to its client until that leaves, and then to the next', async () => {
+    const first = await yard().client({ database: 'session' });
+    await first.query("SET work_mem = '7MB'");
+    const pid = await backendPid(first);
+    const second = await yard().client({ database: 'session' });
+    let served = false;
+    const waiting = backendPid(second).then((seen) => {
+      served = true;
+      return seen;
+    });
+    assert.equal(await value(first, 'SHOW work_mem'), '7MB');
+    assert.equal(served, false);
+    await leave(first);
+    assert.equal(await waiting, pid);
+    await leave(second);
+  });
+
+  test('comes without anything that its last client left', async () => {
+    const first = await yard().client({ database: 'session' });
+    const pid = await backendPid(first);
+    await first.query(`SET work_mem = '7MB'; SET search_path = nowhere; SET client_encoding = 'LATIN1'`);
+    await first.query(`CREATE TEMP TABLE leftovers (n int); PREPARE leftover AS SELECT 1; LISTEN leftover`);
+    await first.query(`SELECT pg_advisory_lock(42); DECLARE leftover CURSOR WITH HOLD FOR SELECT 1`);
+    await first.query({ name: 'named by the driver', text: 'SELECT 1' });
+    await first.query("BEGIN; INSERT INTO public.visits VALUES ('first')");
+    await leave(first);
+
+    const second = await yard().client({ database: 'session' });
+    assert.equal(await backendPid(second), pid, 'the same server');
+    assert.equal(await value(second, 'SHOW work_mem'), '4MB');
+    assert.equal(await value(second, 'SHOW search_path'), '"$user", public');
+    assert.equal(await value(second, 'SHOW client_encoding'), 'UTF8');
+    for (const leftover of [
+      `SELECT count(*)::int FROM pg_class WHERE relname = 'leftovers'`,
+      `SELECT count(*)::int FROM pg_prepared_statements WHERE name = 'leftover' OR name LIKE 'named%'`,
+      `SELECT count(*)::int FROM pg_cursors WHERE name = 'leftover'`,
+      'SELECT count(*)::int FROM pg_listening_channels()',
+      `SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory'`,
+      'SELECT count(*)::int FROM visits',
+    ]) {
+      assert.equal(await value(second, leftover), 0, leftover);
+    }
+    await leave(second);
+  });
+
+  test('keeps what its client sets, over transactions', async () => {
+    const client = await yard().client({ database: 'session' });
+    await client.query("SET work_mem = '9MB'; CREATE TEMP TABLE mine (n int)");
+    await client.query('INSERT INTO mine VALUES (1)');
+    assert.equal(await value(client, 'SHOW work_mem'), '9MB');
+    assert.equal(await value(client, 'SELECT count(*)::int FROM mine'), 1);
+    await leave(client);
+  });
+
+  test('is what a user with that pool_mode gets, in any database', async () => {
+    const client = await yard().client({ user: 'sticky' });
+    await client.query("SET work_mem = '11MB'");
+    const others = await each(3, () => yard().client());
+    await inTransactions(others);
+    assert.equal(await value(client, 'SHOW work_mem'), '11MB');
+    await Promise.all([client, ...others].map((one) => leave(one)));
+  });
+
+  test('brings the startup parameters of its client', async () => {
+    const client = await yard().client(
+      { database: 'session' },
+      { application_name: 'mucker', options: '-c work_mem=5MB' },
+    );
+    assert.equal(await value(client, 'SHOW application_name'), 'mucker');
+    assert.equal(await value(client, 'SHOW work_mem'), '5MB');
+    await leave(client);
+    const next = await yard().client({ database: 'session' });
+    assert.equal(await value(next, 'SHOW application_name'), '');
+    assert.equal(await value(next, 'SHOW work_mem'), '4MB');
+    await leave(next);
+  });
+});
+
+test('pg_stat_activity names the application of the client that a server works for', async () => {
+  const client = await yard().client({ database: 'single' }, { application_name: 'mucking out' });
+  await client.query('BEGIN');
+  const pid = await backendPid(client);
+  const [row] = await yard().sql('SELECT application_name FROM pg_stat_activity WHERE pid = $1', [pid]);
+  assert.deepEqual(row, { application_name: 'mucking out' });
+  await leave(client);
+  await until(async () => (await yard().sql('SELECT 1 FROM pg_locks WHERE pid = $1', [pid])).length === 0);
+});
