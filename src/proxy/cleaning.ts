@@ -71,7 +71,9 @@ function rolledBack(server: ServerSession, cleaning: Cleaning): void {
       return;
     }
     server.forgetStatements();
-    if (/^\s*DISCARD\s+ALL\s*;?\s*$/i.test(resetQuery)) server.sessionState = InternedMap.empty;
+    // Unless connect_query has set something, which is gone now too.
+    if (/^\s*DISCARD\s+ALL\s*;?\s*$/i.test(resetQuery) && server.base.size === 0)
+      server.sessionState = InternedMap.empty;
     cleaning.done(server);
   });
 }

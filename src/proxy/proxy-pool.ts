@@ -18,6 +18,7 @@ import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { query } from '../protocol/frontend.ts';
 import { InternedMap } from '../session/interned-map.ts';
+import { sessionSettingsSql } from '../session/replay.ts';
 import type { Cancels } from './cancel.ts';
 import { clean } from './cleaning.ts';
 import type { ClientSession } from './client-session.ts';
@@ -350,8 +351,12 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     }
     server.askQuery(connectQuery, ({ error }) => {
       if (error !== undefined) this.#log('warn', server, `connect_query failed: ${error.message}`);
-      server.adoptAsFresh();
-      ready();
+      // What it has set is to be there for every client, also behind the RESET ALL of a replay.
+      server.askQuery(sessionSettingsSql, ({ rows }) => {
+        server.adoptAsFresh(InternedMap.of(rows.map(([name, hex]) => [name ?? '', hex ?? ''])));
+        this.#fresh = server.fresh;
+        ready();
+      });
     });
   }
 

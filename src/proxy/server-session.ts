@@ -82,7 +82,9 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** What was reported at login: what a fresh session of this server has. */
   fresh = InternedMap.empty;
   reported = InternedMap.empty;
-  /** What a client has set here; undefined = unknown. */
+  /** What connect_query has set here, which every client finds unless it sets something else. */
+  base: SessionState = InternedMap.empty;
+  /** What a client has set here, on top of `base`; undefined = unknown. */
   sessionState: SessionState | undefined = InternedMap.empty;
   readonly statements = new ServerStatements();
   /** Hears that the connection was lost while an errand had it. */
@@ -184,7 +186,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   }
 
   #replay(state: SessionState): void {
-    const replay = replayOf(state, this.#replayPrepared);
+    const replay = replayOf(state.over(this.base), this.#replayPrepared);
     const last = replay.messages.length - 1;
     for (const [index, message] of replay.messages.entries()) {
       this.owed.push(replayEntries[message], index === last ? replayEnd : undefined);
@@ -227,9 +229,10 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.statements.clear();
   }
 
-  /** What it reports now is how it starts out: a query of the operator's has set it up. */
-  adoptAsFresh(): void {
+  /** What it reports and carries now is how it starts out: a query of the operator's has set it up. */
+  adoptAsFresh(base: SessionState): void {
     this.fresh = this.reported;
+    this.base = base;
   }
 
   terminate(): void {

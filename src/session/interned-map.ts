@@ -46,6 +46,11 @@ export class InternedMap {
     return InternedMap.of([...this.#entries].filter(([other]) => other !== name));
   }
 
+  /** This map, and what it does not have from `base`. */
+  over(base: InternedMap): InternedMap {
+    return base.size === 0 ? this : InternedMap.of([...base.#entries, ...this.#entries]);
+  }
+
   [Symbol.iterator](): IterableIterator<[string, string]> {
     return this.#entries.entries();
   }

@@ -87,5 +87,10 @@ function makeReplay(state: SessionState, prepared: boolean): Replay {
 export const arrayLiteral = (items: readonly string[]): string =>
   `{${items.map((item) => `"${item.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`).join(',')}}`;
 
+/** Asks an idle server what is set in its session, as rows of a state: names and texts in hex. */
+export const sessionSettingsSql = `SELECT pg_catalog.lower(name), pg_catalog.encode(pg_catalog.convert_to(
+    pg_catalog.current_setting(name), pg_catalog.getdatabaseencoding()), 'hex')
+  FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session'`;
+
 /** A setting's text as the state carries it. */
 export const toHex = (value: string): string => Buffer.from(value, 'utf8').toString('hex');

@@ -15,6 +15,11 @@ const yard = useYard({
       single: { pool_size: 1 },
       session: { pool_mode: 'session', pool_size: 1 },
       forced: { user: 'forced', password: 'in the stable, 3 horses' },
+      groomed: {
+        connect_query: 'SET search_path = pg_catalog',
+        pool_mode: 'session',
+        pool_size: 1,
+      },
       prepared: { connect_query: "SET application_name = 'groomed'; SET search_path = pg_catalog" },
       fleeting: { server_lifetime: '300ms' },
       '*': {},
@@ -59,6 +64,11 @@ describe('in transaction mode a server', () => {
     const client = await yard().client({ database: 'prepared' });
     assert.equal(await value(client, 'SHOW application_name'), 'groomed');
     assert.equal(await value(client, 'SHOW search_path'), 'pg_catalog');
+    const other = await yard().client({ database: 'prepared' }, { application_name: 'unkempt' });
+    assert.equal(await value(other, 'SHOW application_name'), 'unkempt', 'what a client brings counts more');
+    assert.equal(await value(other, 'SHOW search_path'), 'pg_catalog');
+    assert.equal(await value(client, 'SHOW application_name'), 'groomed');
+    await leave(other);
     await leave(client);
   });
 
@@ -143,6 +153,15 @@ describe('in session mode a server', () => {
     await inTransactions(others);
     assert.equal(await value(client, 'SHOW work_mem'), '11MB');
     await Promise.all([client, ...others].map((one) => leave(one)));
+  });
+
+  test('still has what connect_query has set for the clients after the first', async () => {
+    for (let round = 0; round < 2; round += 1) {
+      const client = await yard().client({ database: 'groomed' });
+      assert.equal(await value(client, 'SHOW search_path'), 'pg_catalog');
+      await client.query('SET search_path = elsewhere');
+      await leave(client);
+    }
   });
 
   test('brings the startup parameters of its client', async () => {
