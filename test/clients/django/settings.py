@@ -16,7 +16,7 @@ _database = {
     "CONN_HEALTH_CHECKS": "SHOP_CONN_HEALTH_CHECKS" in os.environ,
     "OPTIONS": json.loads(os.environ.get("SHOP_OPTIONS", "{}")),
 }
-DATABASES = {"default": _database, "tokyo": {**_database, "TIME_ZONE": "Asia/Tokyo"}}
+DATABASES = {"default": _database, "tokyo": {**_database, "TIME_ZONE": "Asia/Tokyo", "ATOMIC_REQUESTS": False}}
 
 SECRET_KEY = "of the tests"
 ALLOWED_HOSTS = ["testserver"]
