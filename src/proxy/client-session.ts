@@ -10,7 +10,7 @@ import { ClientError } from '../protocol/errors.ts';
 import { errorResponse, noticeResponse } from '../protocol/backend.ts';
 import { type ErrorFields, fatalFrom } from '../protocol/error-fields.ts';
 import { type FrameVisitor, FrameScanner, Verdict } from '../protocol/frame-scanner.ts';
-import { Frontend } from '../protocol/message-types.ts';
+import { Frontend, HEADER_SIZE } from '../protocol/message-types.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import type { Connection, ConnectionOwner } from '../net/connection.ts';
 import type { DatabaseStats } from '../observability/counters.ts';
@@ -200,8 +200,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (server === undefined) return this.#withoutServer();
     switch (type) {
       case Frontend.query:
-        this.statements.queried(server);
-        server.owed.push(Owed.query);
+        server.owed.push(Owed.query, this.statements.queried(server, chunk, start + HEADER_SIZE));
         break;
       case Frontend.sync:
         server.owed.push(Owed.sync);
@@ -210,7 +209,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
         server.owed.push(Owed.functionCall);
         break;
       case Frontend.execute:
-        server.owed.push(Owed.execute);
+        server.owed.push(Owed.execute, this.statements.executed(server));
         break;
       case Frontend.parse:
         this.statements.parse(server, chunk, start, end, this.#preparedLimit);
@@ -322,10 +321,6 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   countSent(bytes: number): void {
     this.stats.bytesSent += bytes;
-  }
-
-  statementsForgotten(): void {
-    this.statements.forget();
   }
 
   replayFailed(fields: ErrorFields): void {

@@ -10,10 +10,15 @@ import { writeClose } from '../protocol/frontend.ts';
 import { Backend, Frontend, HEADER_SIZE, TransactionStatus } from '../protocol/message-types.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import {
-  type PreparedStatement,
+  type Change,
+  ForgetAll,
+  forgetsAll,
   internStatement,
+  type PreparedStatement,
   STATEMENT_PREFIX,
+  StatementChange,
   statementKey,
+  type StatementNames,
 } from '../session/prepared-statements.ts';
 import type { ClientSession } from './client-session.ts';
 import { Owed, OWN } from './owed-replies.ts';
@@ -31,9 +36,11 @@ const namingErrors: ReadonlySet<string> = new Set([
 
 export class ClientStatements {
   readonly #client: ClientSession;
-  #named: Map<string, PreparedStatement> | undefined;
+  #named: StatementNames | undefined;
   /** The definition of the unnamed statement. */
   #unnamed: Buffer | undefined;
+  /** What was bound last drops every statement when it is executed. */
+  #boundForgetsAll = false;
 
   constructor(client: ClientSession) {
     this.#client = client;
@@ -43,20 +50,21 @@ export class ClientStatements {
     return this.#named?.size ?? 0;
   }
 
+  /** Every statement is gone (DISCARD ALL). */
   forget(): void {
-    this.#named = undefined;
+    this.#named?.clear();
   }
 
-  /** A simple query is on its way, which destroys the unnamed statement. */
-  queried(server: ServerSession): void {
+  /** A simple query with the text at `textAt` is on its way, which destroys the unnamed statement. What else it changes, if anything. */
+  queried(server: ServerSession, chunk: Buffer, textAt: number): Change | undefined {
     this.#unnamed = undefined;
     server.unnamedOwner = undefined;
+    return forgetsAll(chunk, textAt) ? new ForgetAll(server.statements, this.#named) : undefined;
   }
 
-  /** The server refused to prepare it, so that the client's names for it stand for nothing. */
-  parseFailed(statement: PreparedStatement): void {
-    if (this.#named === undefined) return;
-    for (const [name, other] of this.#named) if (other === statement) this.#named.delete(name);
+  /** An Execute is on its way. What it changes, if anything. */
+  executed(server: ServerSession): Change | undefined {
+    return this.#boundForgetsAll ? new ForgetAll(server.statements, this.#named) : undefined;
   }
 
   /** Sends Parse, which has to be whole: `chunk` from `start` to `end`. `limit` is max_prepared_statements, 0 = untouched. */
@@ -69,32 +77,34 @@ export class ClientStatements {
       server.unnamedOwner = this.#client;
     }
     if (name.length === 0 || limit === 0) {
-      server.owed.push(Owed.parse);
+      server.owed.push(Owed.parse, name.length === 0 ? server.unnamedChange : undefined);
       server.out.forward(chunk, start, end);
       return;
     }
     this.#client.stats.clientParseCount++;
     const key = statementKey(name);
-    const duplicate = this.#named?.get(key);
-    const statement = duplicate ?? internStatement(definition);
-    if (duplicate !== undefined) this.#prepare(server, duplicate, limit);
-    else if (
-      server.status !== TransactionStatus.failed &&
-      !server.owed.skipping &&
-      !server.owed.doubtful &&
-      server.statements.use(statement)
-    ) {
-      (this.#named ??= new Map()).set(key, statement);
-      server.owed.push(Owed.injectedParse);
-      server.injectDue();
+    const names: StatementNames = (this.#named ??= new Map());
+    const duplicate = names.get(key);
+    if (duplicate !== undefined) {
+      // The server says so itself, because there it is taken too.
+      this.#prepare(server, duplicate, limit);
+      server.owed.push(Owed.parse, key);
+      server.out.insert(parseBytes(duplicate));
       return;
     }
-    // A name that is taken: the server says so itself, because there it is taken too.
-    server.owed.push(Owed.parse, duplicate === undefined ? statement : undefined);
+    const statement = internStatement(definition);
+    if (server.statements.use(statement)) {
+      if (!mayFail(server)) {
+        server.owed.push(Owed.injectedParse, new StatementChange({ statement, there: true, names, key }));
+        server.injectDue();
+        return;
+      }
+      this.#closeOn(server, statement);
+    }
+    const change = new StatementChange({ statement, there: true, server: server.statements, names, key });
+    server.owed.push(Owed.parse, change);
     server.out.insert(parseBytes(statement));
-    if (duplicate !== undefined) return;
-    (this.#named ??= new Map()).set(key, statement);
-    this.#added(server, statement, limit);
+    this.#added(server, limit);
   }
 
   /** Sends Bind, Describe or Close. `type` is its type byte. */
@@ -108,28 +118,30 @@ export class ClientStatements {
     const nameAt = body.offset;
     const name = body.cstringBytes();
     if (isStatement && name.length === 0) this.#unnamedReferred(server, type);
-    const statement = isStatement && name.length > 0 ? this.#named?.get(statementKey(name)) : undefined;
-    if (statement === undefined) {
+    const names = this.#named;
+    const key = isStatement && name.length > 0 ? statementKey(name) : '';
+    const statement = names?.get(key);
+    if (type === Frontend.bind) this.#bound(name.length === 0 ? this.#unnamed : statement?.definition);
+    if (statement === undefined || names === undefined) {
       server.owed.push(entry);
       server.out.forward(chunk, start, end);
-      return;
-    }
-    if (type === Frontend.close && !server.owed.doubtful) {
-      this.#named?.delete(statementKey(name));
-      server.owed.push(Owed.injectedClose);
-      server.injectDue();
       return;
     }
     if (type === Frontend.close) {
-      // In doubt the order of replies is the server's: closing what it does not have is answered like anything else.
-      this.#named?.delete(statementKey(name));
-      server.owed.push(entry);
-      server.out.forward(chunk, start, end);
+      const change = new StatementChange({ statement, there: false, names, key });
+      if (server.owed.doubtful) {
+        // The order of replies is the server's then: closing what it does not have is answered like anything else.
+        server.owed.push(entry, change);
+        server.out.forward(chunk, start, end);
+        return;
+      }
+      server.owed.push(Owed.injectedClose, change);
+      server.injectDue();
       return;
     }
     if (type === Frontend.bind) this.#client.stats.bindCount++;
     this.#prepare(server, statement, limit);
-    server.owed.push(entry);
+    server.owed.push(entry, key);
     server.out.insert(withName(chunk, start, end, nameAt, body.offset, statement.name));
   }
 
@@ -163,19 +175,22 @@ export class ClientStatements {
       }
       this.#unnamed = undefined;
       server.unnamedOwner = this.#client;
-      server.owed.push(Owed.parse);
+      server.owed.push(Owed.parse, name.length === 0 ? server.unnamedChange : undefined);
       server.out.forward(chunk, start, end);
       return true;
     }
     if (name.length === 0) this.#unnamedReferred(server, type);
-    const statement = this.#named?.get(statementKey(name));
+    const key = statementKey(name);
+    const statement = this.#named?.get(key);
+    this.#boundForgetsAll = false;
     if (statement === undefined) {
       server.owed.push(Owed.bind);
       server.out.forward(chunk, start, end);
       return true;
     }
+    this.#client.stats.bindCount++;
     this.#prepare(server, statement, limit);
-    server.owed.push(Owed.bind);
+    server.owed.push(Owed.bind, key);
     const head = new FrameWriter()
       .begin(type)
       .bytes(chunk.subarray(start + HEADER_SIZE, nameAt))
@@ -188,34 +203,33 @@ export class ClientStatements {
     return true;
   }
 
-  /** An error that names a statement, with the client's name for it; undefined if there is nothing to restore. */
-  restoreNames(chunk: Buffer, start: number, end: number, fields: ErrorFields): Buffer | undefined {
-    if (!namingErrors.has(fields.sqlState)) return undefined;
-    const found = new RegExp(`"(${STATEMENT_PREFIX}\\d+)"`).exec(fields.message)?.[1];
-    if (found === undefined || this.#named === undefined) return undefined;
-    for (const [name, statement] of this.#named) {
-      if (statement.name === found)
-        return replaceInError(chunk, start, end, found, Buffer.from(name, 'latin1'));
-    }
-    return undefined;
+  #bound(definition: Buffer | undefined): void {
+    this.#boundForgetsAll = definition !== undefined && forgetsAll(definition, 0);
   }
 
   /** Has the server prepare a statement that it lacks, in the client's name. */
   #prepare(server: ServerSession, statement: PreparedStatement, limit: number): void {
-    if (server.statements.use(statement)) return;
-    server.owed.push(Owed.parse | OWN, statement);
+    const { statements } = server;
+    if (statements.use(statement)) return;
+    server.owed.push(Owed.parse | OWN, new StatementChange({ statement, there: true, server: statements }));
     server.out.insert(parseBytes(statement));
-    this.#added(server, statement, limit);
+    this.#added(server, limit);
   }
 
-  #added(server: ServerSession, statement: PreparedStatement, limit: number): void {
+  #added(server: ServerSession, limit: number): void {
     this.#client.stats.serverParseCount++;
-    server.statements.add(statement);
-    const evicted = server.statements.evict(Math.max(limit, 1));
-    if (evicted === undefined) return;
+    for (;;) {
+      const surplus = server.statements.surplus(Math.max(limit, 1));
+      if (surplus === undefined) return;
+      this.#closeOn(server, surplus);
+    }
+  }
+
+  #closeOn(server: ServerSession, statement: PreparedStatement): void {
     const writer = new FrameWriter();
-    writeClose(writer, 'S', evicted.name);
-    server.owed.push(Owed.close | OWN);
+    writeClose(writer, 'S', statement.name);
+    const change = new StatementChange({ statement, there: false, server: server.statements });
+    server.owed.push(Owed.close | OWN, change);
     server.out.insert(writer.take());
   }
 
@@ -231,14 +245,18 @@ export class ClientStatements {
     const writer = new FrameWriter();
     if (this.#unnamed === undefined) {
       writeClose(writer, 'S', '');
-      server.owed.push(Owed.close | OWN);
+      server.owed.push(Owed.close | OWN, server.unnamedChange);
     } else {
       writer.begin(Frontend.parse).cstring('').bytes(this.#unnamed).end();
-      server.owed.push(Owed.parse | OWN);
+      server.owed.push(Owed.parse | OWN, server.unnamedChange);
     }
     server.out.insert(writer.take());
   }
 }
+
+/** A Parse may be refused, so that only the server can answer it. */
+const mayFail = ({ owed, status }: ServerSession): boolean =>
+  status === TransactionStatus.failed || owed.skipping || owed.doubtful;
 
 const parseBytes = (statement: PreparedStatement): Buffer =>
   new FrameWriter().begin(Frontend.parse).cstring(statement.name).bytes(statement.definition).end().take();
@@ -261,14 +279,25 @@ function withName(
     .take();
 }
 
-function replaceInError(chunk: Buffer, start: number, end: number, from: string, to: Buffer): Buffer {
+/** An error that names a statement of ours, with `name` (a statement's key) instead; undefined if it names none. */
+export function withNameRestored(
+  chunk: Buffer,
+  start: number,
+  end: number,
+  { sqlState, message }: ErrorFields,
+  name: string,
+): Buffer | undefined {
+  if (!namingErrors.has(sqlState)) return undefined;
+  const found = ourName.exec(message)?.[1];
+  if (found === undefined) return undefined;
   const body = chunk.subarray(start + HEADER_SIZE, end);
-  const at = body.indexOf(from, 0, 'latin1');
+  const at = body.indexOf(found, 0, 'latin1');
   return new FrameWriter()
     .begin(Backend.errorResponse)
     .bytes(body.subarray(0, at))
-    .bytes(to)
-    .bytes(body.subarray(at + from.length))
+    .bytes(Buffer.from(name, 'latin1'))
+    .bytes(body.subarray(at + found.length))
     .end()
     .take();
 }
+const ourName = new RegExp(`"(${STATEMENT_PREFIX}\\d+)"`);

@@ -54,7 +54,9 @@ export class OwedReplies<Ref> {
   #atReady = true;
   readonly #dropped: (entry: number, ref: Ref) => void;
 
-  /** `dropped` hears of entries with a reference whose message the server skipped because of an error before it. */
+  /**
+   * `dropped` hears of entries with a reference whose message failed, or was skipped because of an error before it: the last one first.
+   */
   constructor(dropped: (entry: number, ref: Ref) => void) {
     this.#dropped = dropped;
   }
@@ -108,6 +110,14 @@ export class OwedReplies<Ref> {
 
   get headRef(): Ref | undefined {
     return this.#size === 0 ? undefined : this.#refs[this.#head];
+  }
+
+  /** The references of the messages that the server has yet to answer, but for the one that it is answering. */
+  *refsBehindHead(): Iterable<Ref> {
+    for (let index = 1; index < this.#size; index++) {
+      const ref = this.#refs[this.#slot(index)];
+      if (ref !== undefined) yield ref;
+    }
   }
 
   /** A Sync, Query or FunctionCall is under way, so that a ReadyForQuery will come. */
@@ -195,17 +205,16 @@ export class OwedReplies<Ref> {
     const own = (entry & OWN) !== 0;
     if (kind === Owed.query || kind === Owed.functionCall || kind === Owed.sync) {
       this.#answered = true;
+      const ref = this.#refs[this.#head];
+      if (ref !== undefined) this.#dropped(entry, ref);
       return own;
     }
+    let end = 1;
+    while (end < this.#size && (this.#at(end) & KIND) !== Owed.sync) end++;
+    for (let index = end - 1; index > 0; index--) this.#drop(this.#at(index), this.#refs[this.#slot(index)]);
     const failed = this.#refs[this.#head];
-    this.#pop();
     if (failed !== undefined) this.#dropped(entry, failed);
-    while (this.#size > 0 && (this.#at(0) & KIND) !== Owed.sync) {
-      const skipped = this.#at(0);
-      const ref = this.#refs[this.#head];
-      this.#pop();
-      this.#drop(skipped, ref);
-    }
+    for (; end > 0; end--) this.#pop();
     if (this.#size === 0) this.#skipping = true;
     return own;
   }

@@ -10,8 +10,7 @@
  */
 import { InternedMap } from '../session/interned-map.ts';
 import { missingReports, stateAfterReport } from '../session/parameter-status.ts';
-import type { PreparedStatement } from '../session/prepared-statements.ts';
-import { ServerStatements } from '../session/prepared-statements.ts';
+import { type Change, ServerStatements } from '../session/prepared-statements.ts';
 import { replayOf, type SessionState } from '../session/replay.ts';
 import { closeComplete, parseComplete } from '../protocol/backend.ts';
 import { BodyReader } from '../protocol/body-reader.ts';
@@ -24,6 +23,7 @@ import type { Connection, ConnectionOwner } from '../net/connection.ts';
 import type { PooledServer } from '../pool/port.ts';
 import type { ServerState } from '../pool/server-state.ts';
 import type { ClientSession } from './client-session.ts';
+import { withNameRestored } from './client-statements.ts';
 import { Outbox } from './outbox.ts';
 import { Owed, OwedReplies, OWN } from './owed-replies.ts';
 import type { PoolUser } from './pool-user.ts';
@@ -33,9 +33,11 @@ const MAX_GATHERED = 16_384;
 /** A client that has sent this many messages ahead of their answers is not read until half of them came. */
 export const MAX_OWED = 10_000;
 
+/** By its key, the name that a client has used for the statement of a message. */
+type StatementName = string;
 /** Marks, among the owed replies, the COMMIT that ends a replay. */
 const replayEnd = Symbol('replay end');
-type OwedRef = PreparedStatement | typeof replayEnd;
+type OwedRef = Change | StatementName | typeof replayEnd;
 
 /** What a statement of ours brought. */
 export interface Answer {
@@ -91,6 +93,15 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   whenLost: (() => void) | undefined;
   /** Whose Parse made the unnamed statement. */
   unnamedOwner: ClientSession | undefined;
+  /** A message on its way that makes the unnamed statement its client's; while it has not, it is nobody's. */
+  readonly unnamedChange: Change = {
+    apply: () => {
+      this.unnamedOwner = this.client;
+    },
+    undo: () => {
+      this.unnamedOwner = undefined;
+    },
+  };
   /** Transaction status of the last ReadyForQuery. */
   status: number = TransactionStatus.idle;
   readonly owed: OwedReplies<OwedRef>;
@@ -119,10 +130,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.state = { kind: 'connecting', since: now };
     this.owner = owner;
     this.#scanner = new FrameScanner(this);
-    this.owed = new OwedReplies((entry, ref) => {
-      if (ref === replayEnd) return;
-      this.statements.delete(ref);
-      if ((entry & OWN) === 0) this.client?.statements.parseFailed(ref);
+    this.owed = new OwedReplies((_, ref) => {
+      if (typeof ref === 'object') ref.undo();
     });
   }
 
@@ -342,9 +351,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   #reply(type: number, chunk: Buffer, start: number, end: number): void {
     if (this.#replaying && type === Backend.commandComplete && this.owed.headRef === replayEnd)
       this.#replaying = false;
-    const own = this.owed.reply(type);
-    if (!own) this.client?.out.forward(chunk, start, end);
-    if (type === Backend.commandComplete && !own) this.#noteCommand(chunk, start, end);
+    if (type === Backend.commandComplete && !this.owed.headIsOwn) this.#noteCommand(chunk, start, end);
+    if (!this.owed.reply(type)) this.client?.out.forward(chunk, start, end);
   }
 
   /** DISCARD ALL and DEALLOCATE ALL drop every statement, ours too. */
@@ -354,7 +362,9 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     const tag = chunk.toString('latin1', start + HEADER_SIZE, end - 1);
     if (tag !== 'DISCARD ALL' && tag !== 'DEALLOCATE ALL') return;
     this.forgetStatements();
-    this.client?.statementsForgotten();
+    this.client?.statements.forget();
+    // What came behind it in the pipeline is prepared after it.
+    for (const ref of this.owed.refsBehindHead()) if (typeof ref === 'object') ref.apply();
   }
 
   #inject(): void {
@@ -383,6 +393,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
 
   #errorResponse(chunk: Buffer, start: number, end: number): void {
     const replayFailed = this.#replaying && this.owed.headIsOwn;
+    const { headRef } = this.owed;
     const own = this.owed.error();
     const fields = parseErrorFields(chunk, start + HEADER_SIZE, end);
     if (replayFailed) {
@@ -395,7 +406,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     // A statement that was prepared again for the client fails in the client's name.
     if (own && this.client === undefined) return;
     if (fields.severity === 'FATAL' || fields.severity === 'PANIC') this.#fatalSeen = true;
-    const renamed = this.client?.statements.restoreNames(chunk, start, end, fields);
+    const renamed =
+      typeof headRef === 'string' ? withNameRestored(chunk, start, end, fields, headRef) : undefined;
     if (renamed === undefined) this.client?.out.forward(chunk, start, end);
     else this.client?.out.insert(renamed);
     this.#inject();

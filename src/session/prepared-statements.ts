@@ -66,11 +66,110 @@ export class ServerStatements {
     this.#statements.clear();
   }
 
-  /** Takes out the least recently used one if there are more than `limit`. */
-  evict(limit: number): PreparedStatement | undefined {
+  [Symbol.iterator](): IterableIterator<PreparedStatement> {
+    return this.#statements.values();
+  }
+
+  /** The least recently used one if there are more than `limit`. */
+  surplus(limit: number): PreparedStatement | undefined {
     if (this.#statements.size <= limit) return undefined;
     const [oldest] = this.#statements;
-    if (oldest !== undefined) this.#statements.delete(oldest);
     return oldest;
   }
+}
+
+/** What each name of a client stands for, by `statementKey`. */
+export type StatementNames = Map<string, PreparedStatement>;
+
+export interface StatementChangeOptions {
+  readonly statement: PreparedStatement;
+  /** Parse makes it be there, Close makes it be gone. */
+  readonly there: boolean;
+  /** The server's statements, if it is there or gone on the server. */
+  readonly server?: ServerStatements;
+  /** The client's names, if one of them begins or ends to stand for it. */
+  readonly names?: StatementNames;
+  readonly key?: string;
+}
+
+/**
+ * What a message on its way to a server will have changed there or for its client. It counts from the moment the message is sent, and is
+ * undone when the server fails or skips the message. Changes are undone in reverse order, so that each finds what it left.
+ */
+export interface Change {
+  /** Once more, after everything before it has been forgotten. */
+  apply(): void;
+  undo(): void;
+}
+
+/** Parse or Close. */
+export class StatementChange implements Change {
+  readonly #change: StatementChangeOptions;
+  #wasThere = false;
+  #before: PreparedStatement | undefined;
+
+  constructor(change: StatementChangeOptions) {
+    this.#change = change;
+    this.apply();
+  }
+
+  apply(): void {
+    const { statement, there, server, names, key = '' } = this.#change;
+    if (server !== undefined) {
+      this.#wasThere = server.use(statement);
+      place(server, statement, there);
+    }
+    if (names === undefined) return;
+    this.#before = names.get(key);
+    if (there) names.set(key, statement);
+    else names.delete(key);
+  }
+
+  undo(): void {
+    const { statement, server, names, key = '' } = this.#change;
+    if (server !== undefined) place(server, statement, this.#wasThere);
+    if (names === undefined) return;
+    if (this.#before === undefined) names.delete(key);
+    else names.set(key, this.#before);
+  }
+}
+
+/** A statement that drops them all. */
+export class ForgetAll implements Change {
+  readonly #server: ServerStatements;
+  readonly #names: StatementNames;
+  readonly #statementsBefore: readonly PreparedStatement[];
+  readonly #namesBefore: readonly (readonly [string, PreparedStatement])[];
+
+  constructor(server: ServerStatements, names: StatementNames = new Map()) {
+    this.#server = server;
+    this.#names = names;
+    this.#statementsBefore = [...server];
+    this.#namesBefore = [...names];
+    this.apply();
+  }
+
+  apply(): void {
+    this.#server.clear();
+    this.#names.clear();
+  }
+
+  undo(): void {
+    for (const statement of this.#statementsBefore) this.#server.add(statement);
+    for (const [key, statement] of this.#namesBefore) this.#names.set(key, statement);
+  }
+}
+
+/** Whether the SQL at the beginning of `bytes` from `at` on is DISCARD ALL or DEALLOCATE ALL and nothing else. */
+export function forgetsAll(bytes: Buffer, at: number): boolean {
+  const first = bytes[at] ?? 0;
+  // Nearly every other statement is told apart by its first letter.
+  const mayBe = first === 0x44 || first === 0x64 || first <= 0x20;
+  return mayBe && dropsStatements.test(bytes.toString('latin1', at, at + 64));
+}
+const dropsStatements = /^\s*(?:discard|deallocate(?:\s+prepare)?)\s+all\s*;?\s*\0/i;
+
+function place(server: ServerStatements, statement: PreparedStatement, there: boolean): void {
+  if (there) server.add(statement);
+  else server.delete(statement);
 }

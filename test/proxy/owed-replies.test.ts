@@ -357,7 +357,7 @@ describe('OwedReplies', () => {
     assert.equal(owed.readyIsDue, true);
   });
 
-  test('tells which references a failure has dropped, the failed one first, and no others', () => {
+  test('tells which references a failure has dropped, the last one first, and no others', () => {
     const dropped: [number, string][] = [];
     const owed = new OwedReplies<string>((entry, ref) => dropped.push([entry, ref]));
     owed.push(Owed.parse, 'a');
@@ -369,8 +369,8 @@ describe('OwedReplies', () => {
     assert.equal(owed.reply(Backend.parseComplete), false);
     assert.equal(owed.error(), true);
     assert.deepEqual(dropped, [
-      [Owed.parse | OWN, 'b'],
       [Owed.injectedParse, 'c'],
+      [Owed.parse | OWN, 'b'],
     ]);
     assert.equal(owed.ready(), false);
     assert.equal(owed.headRef, 'd');

@@ -1,0 +1,410 @@
+/** Named and unnamed prepared statements in transaction mode: on every server, with the client's own names, like on a connection of its own. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import * as m from '../support/messages.ts';
+import type { RawClient } from '../support/raw-client.ts';
+import { useStage } from '../support/stage.ts';
+
+const LIMIT = 2;
+
+const stage = useStage({
+  settings: `max_prepared_statements = ${String(LIMIT)}`,
+  databases: { one: 'pool_size = 1', two: 'pool_size = 2' },
+});
+
+/** What a client hears from a connection of its own: the script's replies must be the same through the pooler. */
+async function sameAsDirect(
+  database: string,
+  script: (client: RawClient) => Promise<string[]>,
+): Promise<string[]> {
+  const direct = await stage().direct();
+  const expected = await script(direct);
+  direct.quit();
+  const client = await stage().login(database);
+  const got = await script(client);
+  client.quit();
+  assert.deepEqual(got, expected);
+  return got;
+}
+
+const tell = async (replies: Promise<m.Reply[]>): Promise<string[]> => (await replies).map(m.told);
+
+/** Occupies the server that the pool would give next, until told to let go. */
+async function occupy(
+  database: string,
+): Promise<{ pid: string | null | undefined; letGo: () => Promise<void> }> {
+  const client = await stage().login(database);
+  const replies = await client.query('BEGIN; SELECT pg_backend_pid()');
+  return {
+    pid: m.valuesOf(replies)[0],
+    letGo: async () => {
+      await client.query('COMMIT');
+      client.quit();
+    },
+  };
+}
+
+/** A message, or some; what it says depends on its client. */
+type Step = (text: (statement: string) => string) => Buffer;
+
+const named = fc.constantFrom('x', 'y', 'z');
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.tuple(named, named).map(
+    ([name, what]): Step =>
+      (text) =>
+        m.parse(name, text(what)),
+  ),
+  named.map((name) => () => m.runNamed(name)),
+  named.map((name) => () => m.runNamed(name)),
+  named.map((name) => () => m.describeStatement(name)),
+  named.map((name) => () => m.closeStatement(name)),
+  named.map(
+    (what): Step =>
+      (text) =>
+        m.run(text(what)),
+  ),
+  fc.constantFrom(m.flush, m.run('SELECT 1/0'), m.run('DEALLOCATE ALL')).map((bytes) => () => bytes),
+);
+/** Ends in one ReadyForQuery, which its client waits for: what an error it does not know of has skipped, it believes to be there. */
+const batch: fc.Arbitrary<Step[]> = fc.oneof(
+  { weight: 3, arbitrary: fc.array(step, { maxLength: 6 }).map((steps) => steps.concat(() => m.sync)) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom('DEALLOCATE ALL', 'BEGIN', 'ROLLBACK', 'SELECT 1/0')
+      .map((sql) => [() => m.query(sql)]),
+  },
+);
+
+const PID = 'SELECT pg_backend_pid()::text, $1::text';
+
+describe('a named prepared statement', () => {
+  test('is there on whichever server its client meets', async () => {
+    const client = await stage().login('two');
+    assert.deepEqual(await tell(client.ask([m.parse('mine', PID), m.sync])), ['1', 'Z I']);
+    const pids = new Set<string | null | undefined>();
+    const held = [await occupy('two')];
+    pids.add(m.valuesOf(await client.ask([m.runNamed('mine', ['a']), m.sync]))[0]);
+    const second = await occupy('two');
+    await held[0]?.letGo();
+    pids.add(m.valuesOf(await client.ask([m.runNamed('mine', ['a']), m.sync]))[0]);
+    await second.letGo();
+    assert.equal(pids.size, 2, 'it ran on both servers');
+    client.quit();
+  });
+
+  test('is prepared once on a server, for all clients who say the same', async () => {
+    const clients = await Promise.all([1, 2, 3].map(() => stage().login('one')));
+    for (const [n, client] of clients.entries()) {
+      const name = `by client ${String(n)}`;
+      const replies = await client.ask([m.parse(name, "SELECT 'shared'"), m.runNamed(name), m.sync]);
+      assert.deepEqual(replies.map(m.told), ['1', '2', 'D shared', 'C SELECT 1', 'Z I']);
+    }
+    const [observer] = clients;
+    const found = await observer?.query(
+      "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT ''shared'''",
+    );
+    assert.deepEqual(m.valuesOf(found ?? []), ['1']);
+    for (const client of clients) client.quit();
+  });
+
+  test('means what its own client said, whatever others call theirs', async () => {
+    const [one, other] = [await stage().login('one'), await stage().login('one')];
+    await one.ask([m.parse('s', "SELECT 'one'"), m.sync]);
+    await other.ask([m.parse('s', "SELECT 'other'"), m.sync]);
+    assert.deepEqual(m.valuesOf(await one.ask([m.runNamed('s'), m.sync])), ['one']);
+    assert.deepEqual(m.valuesOf(await other.ask([m.runNamed('s'), m.sync])), ['other']);
+    one.quit();
+    other.quit();
+  });
+
+  const scripts: Readonly<Record<string, (client: RawClient) => Promise<string[]>>> = {
+    'errors carry the name that the client used': async (client) => [
+      ...(await tell(client.ask([m.bind({ statement: 'never' }), m.sync]))),
+      ...(await tell(client.ask([m.describeStatement('never'), m.sync]))),
+      ...(await tell(client.ask([m.parse('twice', 'SELECT 1'), m.parse('twice', 'SELECT 2'), m.sync]))),
+      ...(await tell(client.ask([m.parse('twice', 'SELECT 1'), m.sync]))),
+      ...(await tell(client.ask([m.bind({ statement: 'twice', values: ['too many'] }), m.sync]))),
+      ...(await tell(client.ask([m.runNamed('twice'), m.sync]))),
+    ],
+    'a Parse that fails leaves nothing behind': async (client) => [
+      ...(await tell(client.ask([m.parse('bad', 'SELEKT'), m.sync]))),
+      ...(await tell(client.ask([m.runNamed('bad'), m.sync]))),
+      ...(await tell(client.ask([m.parse('bad', 'SELECT 2'), m.sync]))),
+      ...(await tell(client.ask([m.runNamed('bad'), m.sync]))),
+    ],
+    'a Parse that an error before it skips leaves nothing behind': async (client) => [
+      ...(await tell(client.ask([m.run('SELECT 1/0'), m.parse('skipped', 'SELECT 3'), m.sync]))),
+      ...(await tell(client.ask([m.runNamed('skipped'), m.sync]))),
+      ...(await tell(client.ask([m.parse('skipped', 'SELECT 3'), m.sync]))),
+      ...(await tell(client.ask([m.run('SELECT 1/0'), m.parse('again', 'SELECT 3'), m.sync]))),
+      ...(await tell(client.ask([m.runNamed('again'), m.sync]))),
+      ...(await tell(client.ask([m.parse('again', 'SELECT 3'), m.runNamed('again'), m.sync]))),
+    ],
+    'another name for the same text survives a Parse that is skipped': async (client) => [
+      ...(await tell(client.ask([m.parse('first', 'SELECT 4'), m.sync]))),
+      ...(await tell(client.ask([m.run('SELECT 1/0'), m.parse('second', 'SELECT 4'), m.sync]))),
+      ...(await tell(client.ask([m.runNamed('first'), m.sync]))),
+      ...(await tell(client.ask([m.runNamed('second'), m.sync]))),
+    ],
+    'a Close that an error before it skips closes nothing': async (client) => [
+      ...(await tell(client.ask([m.parse('open', 'SELECT 5'), m.sync]))),
+      ...(await tell(client.ask([m.run('SELECT 1/0'), m.closeStatement('open'), m.sync]))),
+      ...(await tell(client.ask([m.runNamed('open'), m.sync]))),
+      ...(await tell(
+        client.ask([m.run('SELECT 1/0'), m.closeStatement('open'), m.parse('open', 'SELECT 6'), m.sync]),
+      )),
+      ...(await tell(client.ask([m.runNamed('open'), m.sync]))),
+    ],
+    'what comes behind an error and before its Sync is skipped, also when the error is known already': async (
+      client,
+    ) => {
+      client.send(m.run('SELECT 1/0'), m.flush);
+      const lines = (await client.upTo('E')).map(m.told);
+      client.send(m.parse('late', 'SELECT 7'), m.runNamed('late'), m.closeStatement('open'));
+      return [
+        ...lines,
+        ...(await tell(client.ask([m.sync]))),
+        ...(await tell(client.ask([m.runNamed('late'), m.sync]))),
+        ...(await tell(client.ask([m.parse('late', 'SELECT 7'), m.runNamed('late'), m.sync]))),
+      ];
+    },
+    'in a failed transaction a Parse is refused': async (client) => [
+      ...(await tell(client.ask([m.parse('known', 'SELECT 8'), m.sync]))),
+      ...(await tell(client.query('BEGIN'))),
+      ...(await tell(client.query('SELECT 1/0'))),
+      ...(await tell(client.ask([m.parse('unknown', 'SELECT 8'), m.sync]))),
+      ...(await tell(client.ask([m.runNamed('known'), m.sync]))),
+      ...(await tell(client.query('ROLLBACK'))),
+      ...(await tell(client.ask([m.runNamed('known'), m.sync]))),
+      ...(await tell(client.ask([m.runNamed('unknown'), m.sync]))),
+    ],
+    'Close is answered whether there is something to close or not': async (client) => [
+      ...(await tell(
+        client.ask([m.parse('c', 'SELECT 9'), m.closeStatement('c'), m.closeStatement('c'), m.sync]),
+      )),
+      ...(await tell(client.ask([m.runNamed('c'), m.sync]))),
+    ],
+    'DEALLOCATE ALL and DISCARD ALL forget every name': async (client) => {
+      const lines: string[] = [];
+      for (const forget of ['DEALLOCATE ALL', 'DISCARD ALL']) {
+        lines.push(...(await tell(client.ask([m.parse('f', 'SELECT 10'), m.sync]))));
+        lines.push(...(await tell(client.query(forget))));
+        lines.push(...(await tell(client.ask([m.runNamed('f'), m.sync]))));
+        lines.push(...(await tell(client.ask([m.parse('f', 'SELECT 10'), m.runNamed('f'), m.sync]))));
+        lines.push(...(await tell(client.ask([m.closeStatement('f'), m.sync]))));
+      }
+      return lines;
+    },
+    'DEALLOCATE ALL counts at its place in a pipeline': async (client) => {
+      const lines = await tell(client.ask([m.parse('p1', 'SELECT 11'), m.parse('p2', 'SELECT 12'), m.sync]));
+      lines.push(
+        ...(await tell(
+          client.ask(
+            [
+              m.query('DEALLOCATE ALL'),
+              m.parse('p1', 'SELECT 11'),
+              m.runNamed('p1'),
+              m.sync,
+              m.parse('p3', 'SELECT 13'),
+              m.runNamed('p3'),
+              m.sync,
+            ],
+            3,
+          ),
+        )),
+        ...(await tell(
+          client.ask(
+            [
+              m.run('DEALLOCATE ALL'),
+              m.parse('p2', 'SELECT 12'),
+              m.parse('p4', 'SELECT 14'),
+              m.sync,
+              m.runNamed('p4'),
+              m.sync,
+            ],
+            2,
+          ),
+        )),
+      );
+      for (const name of ['p1', 'p2', 'p3', 'p4']) {
+        lines.push(...(await tell(client.ask([m.runNamed(name), m.sync]))));
+        lines.push(...(await tell(client.ask([m.closeStatement(name), m.sync]))));
+      }
+      // Somebody may prepare the same texts again.
+      lines.push(
+        ...(await tell(client.ask([m.parse('p5', 'SELECT 13'), m.parse('p6', 'SELECT 14'), m.sync]))),
+      );
+      return lines;
+    },
+    'names count up to 63 bytes': async (client) => {
+      const long = 'n'.repeat(63);
+      return [
+        ...(await tell(client.ask([m.parse(`${long}abc`, 'SELECT 15'), m.sync]))),
+        ...(await tell(client.ask([m.runNamed(`${long}xyz`), m.sync]))),
+        ...(await tell(client.ask([m.parse(long, 'SELECT 16'), m.sync]))),
+        ...(await tell(client.ask([m.runNamed('n'.repeat(62)), m.sync]))),
+        ...(await tell(client.ask([m.closeStatement(`${long}!`), m.sync]))),
+        ...(await tell(client.ask([m.runNamed(long), m.sync]))),
+        ...(await tell(
+          client.ask([m.parse('ä'.repeat(40), 'SELECT 17'), m.runNamed('ä'.repeat(31)), m.sync]),
+        )),
+      ];
+    },
+    'Describe tells parameters and columns': (client) =>
+      tell(
+        client.ask([
+          m.parse('d', 'SELECT $1::int AS n, now() AS t', [23]),
+          m.describeStatement('d'),
+          m.bind({ statement: 'd', values: ['1'] }),
+          m.describePortal(),
+          m.closeStatement('d'),
+          m.sync,
+        ]),
+      ),
+  };
+  for (const [name, script] of Object.entries(scripts)) {
+    test(`${name}, like on a connection of its own`, async () => {
+      // A second time, when the server has the statements already.
+      const first = await sameAsDirect('one', script);
+      assert.deepEqual(await sameAsDirect('one', script), first);
+    });
+  }
+});
+
+describe('a server with as many statements as it may have', () => {
+  const names = ['a', 'b', 'c', 'd', 'e'];
+  const says = (name: string): string => `SELECT '${name}', $1::text`;
+  const prepareAll = names.map((name) => m.parse(name, says(name)));
+
+  test('closes the one that was not used for the longest time, and its client does not notice', async () => {
+    const client = await stage().login('one');
+    await client.ask([...prepareAll, m.sync]);
+    for (const name of [...names, ...names.toReversed(), 'a', 'c', 'a']) {
+      assert.deepEqual(m.valuesOf(await client.ask([m.runNamed(name, ['x']), m.sync])), [name, 'x']);
+      const found = await client.query(
+        "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'ostler_s%' AND name !~ '[a-z]$'",
+      );
+      assert.ok(Number(m.valuesOf(found)[0]) <= LIMIT, m.told(found[1] ?? assert.fail()));
+    }
+    client.quit();
+  });
+
+  test('evicts in the middle of a pipeline', async () => {
+    const client = await stage().login('one');
+    const replies = await client.ask([
+      ...prepareAll,
+      ...[...names, ...names].map((name) => m.runNamed(name, ['in line'])),
+      ...names.map((name) => m.describeStatement(name)),
+      m.sync,
+    ]);
+    assert.deepEqual(
+      m.valuesOf(replies),
+      [...names, ...names].flatMap((name) => [name, 'in line']),
+    );
+    assert.deepEqual(m.errorsOf(replies), []);
+    client.quit();
+  });
+
+  test('still has what it was to evict in a pipeline that failed before', async () => {
+    const client = await stage().login('one');
+    for (let round = 0; round < 3; round++) {
+      const failed = await client.ask([
+        m.parse('kept', says('kept')),
+        m.runNamed('kept', ['1']),
+        m.run('SELECT 1/0'),
+        ...prepareAll,
+        m.runNamed('a', ['1']),
+        m.runNamed('b', ['1']),
+        m.sync,
+      ]);
+      assert.deepEqual(m.errorsOf(failed), ['22012']);
+      const replies = await client.ask([...prepareAll, m.runNamed('kept', ['2']), m.sync]);
+      assert.deepEqual(m.errorsOf(replies), []);
+      await client.ask([...['kept', ...names].map((name) => m.closeStatement(name)), m.sync]);
+    }
+    client.quit();
+  });
+
+  test('gives random batches of several clients the answers of connections of their own', async () => {
+    const script = fc.array(batch, { minLength: 1, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(script, { minLength: 2, maxLength: 3 }), async (scripts) => {
+        const runs = scripts.map((batches, n) =>
+          sameAsDirect('two', async (client) => {
+            const text = (statement: string): string => `SELECT '${statement} of client ${String(n)}'`;
+            const lines: string[] = [];
+            for (const steps of [...batches, [() => m.query('ROLLBACK')]]) {
+              lines.push(...(await tell(client.ask(steps.map((act) => act(text))))));
+            }
+            return lines;
+          }),
+        );
+        await Promise.all(runs);
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe('the unnamed statement', () => {
+  test('belongs to one client, on whichever server that is', async () => {
+    const [one, other] = [await stage().login('two'), await stage().login('two')];
+    assert.deepEqual(await tell(one.ask([m.parse('', "SELECT 'of one'"), m.sync])), ['1', 'Z I']);
+    assert.deepEqual(await tell(other.ask([m.parse('', "SELECT 'of other'"), m.sync])), ['1', 'Z I']);
+    for (let round = 0; round < 3; round++) {
+      const held = await occupy('two');
+      assert.deepEqual(m.valuesOf(await one.ask([m.bind(), m.execute(), m.sync])), ['of one']);
+      assert.deepEqual(m.valuesOf(await other.ask([m.bind(), m.execute(), m.sync])), ['of other']);
+      await held.letGo();
+    }
+    one.quit();
+    other.quit();
+  });
+
+  test('of another client is never there', async () => {
+    const [one, other] = [await stage().login('one'), await stage().login('one')];
+    await one.ask([m.parse('', "SELECT 'secret'"), m.sync]);
+    assert.deepEqual(await tell(other.ask([m.bind(), m.execute(), m.sync])), [
+      'E 26000 unnamed prepared statement does not exist',
+      'Z I',
+    ]);
+    assert.deepEqual(await tell(other.ask([m.describeStatement(), m.sync])), [
+      'E 26000 unnamed prepared statement does not exist',
+      'Z I',
+    ]);
+    assert.deepEqual(m.valuesOf(await one.ask([m.bind(), m.execute(), m.sync])), ['secret']);
+    one.quit();
+    other.quit();
+  });
+
+  test('of another client is not there either for one whose own was skipped because of an error', async () => {
+    const [one, other] = [await stage().login('one'), await stage().login('one')];
+    for (const skipped of [m.parse('', "SELECT 'mine'"), m.bind()]) {
+      await one.ask([m.parse('', "SELECT 'secret'"), m.sync]);
+      await other.ask([m.parse('bad', 'SELEKT'), skipped, m.sync]);
+      assert.ok(!m.valuesOf(await other.ask([m.bind(), m.execute(), m.sync])).includes('secret'));
+      await one.ask([m.parse('', "SELECT 'secret'"), m.sync]);
+      other.send(m.parse('bad', 'SELEKT'), m.flush);
+      await other.upTo('E');
+      await other.ask([skipped, m.sync]);
+      assert.ok(!m.valuesOf(await other.ask([m.bind(), m.execute(), m.sync])).includes('secret'));
+    }
+    one.quit();
+    other.quit();
+  });
+
+  test('ends with a simple query, and with Close', async () => {
+    await sameAsDirect('one', async (client) => {
+      const lines: string[] = [];
+      for (const end of [[m.query('SELECT 1')], [m.closeStatement(), m.sync]]) {
+        lines.push(...(await tell(client.ask([m.parse('', 'SELECT 2'), m.sync]))));
+        lines.push(...(await tell(client.ask([m.bind(), m.execute(), m.sync]))));
+        lines.push(...(await tell(client.ask(end))));
+        lines.push(...(await tell(client.ask([m.bind(), m.execute(), m.sync]))));
+      }
+      return lines;
+    });
+  });
+});
