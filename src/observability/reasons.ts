@@ -80,7 +80,6 @@ export const REFUSAL_REASONS = [
   'shutdown',
   'other',
 ] as const;
-export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
 /** One number per reason; every reason is there from the start, at zero, so that rates and alarms see the first one. */
 export class ReasonCounter<Reason extends string> {

@@ -68,7 +68,7 @@ function writeFields(
   writer.uint8(0).end();
 }
 
-export function writeErrorResponse(writer: FrameWriter, error: ClientError): void {
+function writeErrorResponse(writer: FrameWriter, error: ClientError): void {
   writeFields(writer, Backend.errorResponse, [
     ['S', error.severity],
     ['V', error.severity],

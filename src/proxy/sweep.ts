@@ -26,7 +26,7 @@ export function sweepClients(clients: Iterable<ClientSession>, tcpUserTimeout: n
 }
 
 /** What a client's time is up for; undefined: nothing. A client in line has query_wait_timeout, which is the pool's. */
-export function expiry(
+function expiry(
   client: Pick<
     ClientSession,
     'server' | 'waiting' | 'limits' | 'queryStartedAt' | 'transactionStartedAt' | 'activeAt'

@@ -15,8 +15,11 @@ const typed = fc.oneof(
     .array(
       fc.oneof(
         fc.constantFrom(
-          ...['show', 'SET', 'pause', 'kill_client', 'select', 'pools', 'shutdown', 'to', '=', ';', '"', "'"],
-          ...['""', "''", '--', '/*', '*/', '\n', '0x1', '*', '(', ')', '\0', '$1', 'pool_mode', 'ö', '-'],
+          ...`show SET pause kill_client select pools shutdown to = ; " ' "" '' -- /* */ 0x1 * ( ) $1 pool_mode ö -`.split(
+            ' ',
+          ),
+          '\n',
+          '\0',
         ),
         fc.string(),
       ),

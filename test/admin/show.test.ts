@@ -39,7 +39,12 @@ const counted = (prefix: string, received: string, sent: string): string =>
     'query_count',
     received,
     sent,
-    ...['xact_time', 'query_time', 'wait_time', 'client_parse_count', 'server_parse_count', 'bind_count'],
+    'xact_time',
+    'query_time',
+    'wait_time',
+    'client_parse_count',
+    'server_parse_count',
+    'bind_count',
     'client_login_count',
   ]
     .map((name) => `${prefix}${name} n`)
