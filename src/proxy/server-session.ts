@@ -385,6 +385,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     if (client.told !== this.reported) {
       client.out.insert(missingReports(client.told, this.reported));
       client.told = this.reported;
+      this.#learnSettings(client);
     }
     client.out.forward(chunk, start, end);
     this.#inject();
@@ -418,10 +419,17 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     const name = reader.cstring();
     const value = reader.cstring();
     this.reported = this.reported.with(name, value);
-    const client = this.client;
-    if (client === undefined || this.sessionState === undefined) return;
-    this.sessionState = stateAfterReport(this.sessionState, this.fresh, name, value);
-    client.sessionState = stateAfterReport(client.sessionState, this.fresh, name, value);
+  }
+
+  /**
+   * What the client has set, by all that is reported: a server reports a change against its own last report, so that setting what another
+   * client had set here before is not reported at all.
+   */
+  #learnSettings(client: ClientSession): void {
+    let state = client.sessionState;
+    for (const [name, value] of this.reported) state = stateAfterReport(state, this.fresh, name, value);
+    client.sessionState = state;
+    this.sessionState = state;
   }
 
   #collectRow(type: number, chunk: Buffer, start: number, end: number): void {
