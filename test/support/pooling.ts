@@ -52,7 +52,7 @@ function section(name: string, values: Section): string {
 }
 
 export interface YardOptions {
-  /** Roles that may log in with {@link PASSWORD}, each with SQL such as `CONNECTION LIMIT 5`. */
+  /** For {@link createRoles}. */
   readonly roles?: Readonly<Record<string, string>>;
   /** Run once, as superuser, before the daemon starts. */
   readonly schema?: string;
@@ -79,10 +79,7 @@ export function useYard(options: YardOptions): () => Yard {
   before(async () => {
     const postgres = await startPostgres(options.postgres);
     cleanups.unshift(() => postgres.stop());
-    const { roles = { app: '' } } = options;
-    for (const [name, more] of Object.entries(roles)) {
-      await query(postgres, `CREATE ROLE "${name}" LOGIN PASSWORD '${PASSWORD}' ${more}`);
-    }
+    await createRoles(postgres, options.roles);
     if (options.schema !== undefined) await query(postgres, options.schema);
     const daemon = await startDaemon({
       config: toml(postgres, options.configuration),
@@ -107,6 +104,16 @@ export function useYard(options: YardOptions): () => Yard {
     if (yard === undefined) throw new Error('the yard is there only inside tests and hooks');
     return yard;
   };
+}
+
+/** Roles that may log in with {@link PASSWORD}, each with SQL such as `CONNECTION LIMIT 5`. */
+export async function createRoles(
+  postgres: EmbeddedPostgres,
+  roles: Readonly<Record<string, string>> = { app: '' },
+): Promise<void> {
+  for (const [name, more] of Object.entries(roles)) {
+    await query(postgres, `CREATE ROLE "${name}" LOGIN PASSWORD '${PASSWORD}' ${more}`);
+  }
 }
 
 const open = new Set<pg.Client>();
