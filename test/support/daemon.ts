@@ -13,13 +13,18 @@ import { until } from './wait.ts';
 export type LogLine = Readonly<Record<string, unknown>>;
 
 export interface DaemonOptions {
-  /** TOML. Written beside `files`; `listen_port = 0` and `listen_addr = "127.0.0.1"` are for the configuration to say. */
-  readonly config: string;
+  /**
+   * TOML. Written beside `files`; `listen_port = 0` and `listen_addr = "127.0.0.1"` are for the configuration to say.
+   * Without it the environment is all the configuration there is.
+   */
+  readonly config?: string;
   /** Further files next to the configuration, by name (certificates, user lists). */
   readonly files?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
   /** Of Node's, before the program. */
   readonly nodeOptions?: readonly string[];
+  /** `ulimit -n`, soft and hard. */
+  readonly openFiles?: number;
 }
 
 export interface Daemon {
@@ -60,12 +65,15 @@ process.once('SIGTERM', () => process.exit(143));
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const folder = await mkdtemp(join(tmpdir(), 'ostler-daemon-'));
   const configFile = join(folder, 'ostler.toml');
-  await writeFile(configFile, options.config);
+  if (options.config !== undefined) await writeFile(configFile, options.config);
   for (const [name, content] of Object.entries(options.files ?? {})) {
     await writeFile(join(folder, name), content, { mode: 0o600 });
   }
 
-  const child = spawn(process.execPath, [...(options.nodeOptions ?? []), MAIN, 'run', configFile], {
+  const argv = [process.execPath, ...(options.nodeOptions ?? []), MAIN, 'run'];
+  if (options.config !== undefined) argv.push(configFile);
+  const limit = options.openFiles === undefined ? '' : `ulimit -n ${String(options.openFiles)}; `;
+  const child = spawn('/bin/sh', ['-c', `${limit}exec "$@"`, 'sh', ...argv], {
     cwd: folder,
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -89,7 +97,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
           // What it wrote last may still be in the pipe.
           await closed;
           const late = log.slice(since).find(accept);
-          if (late === undefined) throw new Error(`the daemon ended:\n${show(log)}`);
+          if (late === undefined) {
+            const status = child.signalCode ?? child.exitCode;
+            throw new Error(`the daemon ended (status ${String(status)}):\n${show(log)}`);
+          }
           return late;
         }
         return found;
