@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4
 /** argv in, exit status out. The only module that acts when it is imported. */
 import { main } from './cli/commands.ts';
 

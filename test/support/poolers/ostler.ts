@@ -25,7 +25,8 @@ async function start(main: string, options: PoolerOptions): Promise<Pooler> {
   return launch({
     name: 'ostler',
     command: process.execPath,
-    args: [main, 'run', file],
+    // As the image and the installed command run it.
+    args: ['--max-semi-space-size=4', main, 'run', file],
     port,
     folder,
     // Drains, which takes no time once the clients are gone, and then ends with status 0.
