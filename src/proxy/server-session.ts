@@ -20,6 +20,8 @@ import { FrameWriter } from '../protocol/frame-writer.ts';
 import * as frontend from '../protocol/frontend.ts';
 import { Backend, HEADER_SIZE, TransactionStatus } from '../protocol/message-types.ts';
 import type { Connection, ConnectionOwner } from '../net/connection.ts';
+import type { Destination } from '../net/dial.ts';
+import type { ServerTls } from '../net/tls.ts';
 import type { PooledServer } from '../pool/port.ts';
 import type { ServerState } from '../pool/server-state.ts';
 import type { ClientSession } from './client-session.ts';
@@ -43,6 +45,14 @@ type OwedRef = Change | StatementName | typeof replayEnd;
 export interface Answer {
   readonly error: ErrorFields | undefined;
   readonly rows: readonly (readonly (string | null)[])[];
+}
+
+/** How a server was reached: kept, because the configuration may name another one by now, or none. */
+export interface ServerRoute {
+  readonly destination: Destination;
+  /** As the configuration called it. */
+  readonly host: string;
+  readonly tls: ServerTls | undefined;
 }
 
 /** What the session asks of whoever manages it. */
@@ -106,6 +116,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   status: number = TransactionStatus.idle;
   readonly owed: OwedReplies<OwedRef>;
   /** For cancel requests. */
+  route: ServerRoute | undefined;
   processId = 0;
   secret: Buffer = Buffer.alloc(0);
   /** Cancel requests that have been sent and not been closed by the server yet. */
@@ -446,17 +457,19 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   // --- after a chunk -------------------------------------------------------------------------------------------------------
 
   #afterReplies(client: ClientSession): void {
-    if (this.client === client && !this.releaseIfDue()) client.repliesCame();
+    if (this.client !== client) return;
+    // First what was held behind a replay: it came before its client could know that this is the end.
+    client.repliesCame();
+    if (this.client === client) this.releaseIfDue();
   }
 
   /** Ends the link of a client in transaction mode as soon as nothing is owed to it. */
-  releaseIfDue(): boolean {
+  releaseIfDue(): void {
     const client = this.client;
-    if (!this.owed.settled || this.status !== TransactionStatus.idle) return false;
-    if (client === undefined || !client.releasesAtIdle || client.midMessage) return false;
+    if (!this.owed.settled || this.status !== TransactionStatus.idle) return;
+    if (client === undefined || !client.releasesAtIdle || client.midMessage) return;
     if (this.owed.doubtful) this.#sendFence();
     else this.owner.finished(this);
-    return true;
   }
 
   /** Tells the client right away what no server has to be asked for, if its turn has come. */
