@@ -18,11 +18,6 @@ export const seeing = {
     reload: 'live',
     help: 'Log disconnections and their reason at level info; otherwise they are at level debug.',
   }),
-  log_queries: setting(boolean, {
-    default: false,
-    reload: 'live',
-    help: 'Log the text of queries at level debug. They may contain secrets.',
-  }),
   stats_period: setting(duration, {
     default: '60s',
     reload: 'live',

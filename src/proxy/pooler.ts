@@ -285,7 +285,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
     this.#count('user', client.user, -1);
     const key = this.#keyOf.get(client);
     if (key !== undefined) this.#cancelKeys.revoke(key);
-    const level = quietReasons.has(reason) ? 'debug' : 'info';
+    const level = quietReasons.has(reason) && !this.settings().log_disconnections ? 'debug' : 'info';
     this.logger[level](
       { database: client.pool.database, user: client.user, client: client.id, reason, detail },
       'client disconnected',
@@ -493,7 +493,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
     session.stats.clientLoginCount++;
     this.#count('database', session.pool.database, 1);
     this.#count('user', session.user, 1);
-    this.logger.debug(
+    this.logger[this.settings().log_connections ? 'info' : 'debug'](
       {
         database: session.pool.database,
         user: session.user,

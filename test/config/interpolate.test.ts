@@ -6,7 +6,7 @@ import { DATABASE, configOf, problemsOf, warningsOf } from './fixtures.ts';
 describe('references to the outside', () => {
   test('are replaced inside any text, numbers and durations too', () => {
     const config = configOf(
-      `[ostler]\nlisten_port = "\${env:PORT}"\nquery_timeout = "\${env:SECONDS}s"\nlog_queries = "\${env:ON}"\n`.concat(
+      `[ostler]\nlisten_port = "\${env:PORT}"\nquery_timeout = "\${env:SECONDS}s"\nlog_connections = "\${env:ON}"\n`.concat(
         DATABASE,
         `[users.app]\npassword = "\${file:/run/secrets/app}"\n`,
       ),
@@ -17,7 +17,7 @@ describe('references to the outside', () => {
     );
     assert.equal(config.settings.listen_port, 7000);
     assert.equal(config.settings.query_timeout, 3000);
-    assert.equal(config.settings.log_queries, true);
+    assert.equal(config.settings.log_connections, true);
     assert.equal(config.users.get('app')?.password, `pa$$ \${env:PORT}`);
   });
 
