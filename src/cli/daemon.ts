@@ -66,6 +66,8 @@ class Daemon implements ConsoleHost {
   readonly #console = new Console(this);
   #listener: Listener | undefined;
   #readiness: 'starting' | 'ready' | 'draining' = 'starting';
+  /** The number of the last RELOAD: what comes of each is logged, however soon one follows another. */
+  #reloads = 0;
   #exit: (status: number) => void = () => {};
 
   constructor(options: RunOptions, log: LogSink) {
@@ -204,19 +206,21 @@ class Daemon implements ConsoleHost {
 
   #reloadBySignal(): void {
     const result = this.reload();
+    const reload = this.#reloads;
     if (result.kind === 'failed') {
-      for (const problem of result.problems) this.#logger.error({}, problem);
-      this.#logger.error({}, 'RELOAD failed: nothing was changed');
+      for (const problem of result.problems) this.#logger.error({ reload }, problem);
+      this.#logger.error({ reload }, 'RELOAD failed: nothing was changed');
       return;
     }
-    this.#logger.info({ changed: result.changed, needRestart: result.needRestart }, 'RELOAD');
+    this.#logger.info({ reload, changed: result.changed, needRestart: result.needRestart }, 'RELOAD');
   }
 
   /** All or nothing. */
   reload(): ReloadResult {
+    const reload = ++this.#reloads;
     const outcome = this.#options.reload();
     if (!outcome.ok) return { kind: 'failed', problems: outcome.problems.map(formatProblem) };
-    for (const warning of outcome.warnings) this.#logger.warn({}, formatProblem(warning));
+    for (const warning of outcome.warnings) this.#logger.warn({ reload }, formatProblem(warning));
     const found = changes(this.pooler.config, outcome.config);
     try {
       this.#apply(found, outcome.tls);

@@ -10,7 +10,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export type LineLevel = Exclude<LogLevel, 'silent'>;
 
 /**
- * What an event was about. `database`, `user`, `host`, `sqlState` and `reason` also say which lines are the same (repeats.ts).
+ * What an event was about. `database`, `user`, `host`, `sqlState`, `reason` and `reload` also say which lines are the same (repeats.ts).
  * Whatever is in it is made safe before it is written (log-fields.ts); still, put no secret and no SQL in.
  */
 export type LogFields = Readonly<Record<string, unknown>>;

@@ -10,7 +10,7 @@ import type { LineLevel, LogFields } from './logger.ts';
 export type WriteLine = (level: LineLevel, fields: LogFields, message: string) => void;
 
 /** The fields that make a line another line; an address or a duration that differs does not. */
-const IDENTITY = ['database', 'user', 'host', 'sqlState', 'reason'] as const;
+const IDENTITY = ['database', 'user', 'host', 'sqlState', 'reason', 'reload'] as const;
 
 /**
  * How many different lines are told apart. Beyond it (somebody tries a thousand user names) lines are told apart by level and
@@ -89,7 +89,7 @@ function identityOf(level: LineLevel, fields: LogFields, message: string): strin
   let identity = `${level}\0${message}`;
   for (const name of IDENTITY) {
     const value = fields[name];
-    if (typeof value === 'string') identity += `\0${name}\0${value}`;
+    if (typeof value === 'string' || typeof value === 'number') identity += `\0${name}\0${value}`;
   }
   return identity;
 }

@@ -53,6 +53,14 @@ describe('Repeats', () => {
     );
   });
 
+  test('writes what came of each RELOAD, however soon one follows another', () => {
+    for (let reload = 1; reload <= 3; reload += 1) repeats.log('info', { reload }, 'RELOAD');
+    assert.deepEqual(
+      written.map(({ fields }) => fields),
+      [{ reload: 1 }, { reload: 2 }, { reload: 3 }],
+    );
+  });
+
   test('tells lines apart by level, message and what they are about', () => {
     repeats.log('warn', { user: 'a' }, 'login failed');
     repeats.log('warn', { user: 'b' }, 'login failed');
