@@ -6,17 +6,14 @@
  */
 import type { ReasonCounter, CancelOutcome } from '../observability/reasons.ts';
 import { type Connection } from '../net/connection.ts';
-import { type Destination, dial, type DialOptions } from '../net/dial.ts';
+import { dial, type DialOptions } from '../net/dial.ts';
 import type { ServerTls } from '../net/tls.ts';
 import { cancelRequest, sslRequest } from '../protocol/startup.ts';
 import { LoginStream } from './login-stream.ts';
-import type { ServerSession } from './server-session.ts';
+import type { ServerRoute, ServerSession } from './server-session.ts';
 
-export interface CancelOrder {
+export interface CancelOrder extends ServerRoute {
   readonly server: ServerSession;
-  readonly destination: Destination;
-  readonly host: string;
-  readonly tls: ServerTls | undefined;
   readonly dial: DialOptions;
   /** Asked at the last moment. */
   readonly stillWanted: () => boolean;

@@ -28,7 +28,7 @@ import type { PoolUser } from './pool-user.ts';
 import { serverCloseReason } from './close-reasons.ts';
 import type { ServerCapacity } from './server-capacity.ts';
 import { logIn } from './server-login.ts';
-import { ServerSession, type ServerOwner } from './server-session.ts';
+import { ServerSession, type ServerOwner, type ServerRoute } from './server-session.ts';
 import { canonicalValue } from './startup-settings.ts';
 
 /** What a pool takes from the daemon around it. Everything is asked each time, so that RELOAD applies. */
@@ -303,15 +303,18 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       const { entry } = this;
       const settings = this.#context.settings();
       const timeout = settings.server_connect_timeout;
+      const configured = {
+        destination: this.#context.destination(entry),
+        host: entry.host,
+        tls: this.#context.serverTls(entry),
+      };
       const login = await withDeadline(timeout, signal, (deadline, connected) =>
         logIn({
           target: {
-            destination: this.#context.destination(entry),
-            host: entry.host,
+            ...configured,
             user: this.user,
             secret: this.#secret(entry),
             parameters: startupParameters(entry, this.database),
-            tls: this.#context.serverTls(entry),
             allowCleartext: settings.allow_cleartext_server_password,
           },
           dial: { ...this.#context.dialOptions(timeout === 0 ? 3_600_000 : timeout), signal: deadline },
@@ -320,6 +323,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
           closeTimeout: settings.server_close_timeout,
         }),
       );
+      server.route = routeTo(login.connection, configured);
       server.processId = login.processId;
       server.secret = login.cancelSecret;
       server.connected(login.connection, login.reported);
@@ -412,21 +416,13 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   }
 
   #sendCancel(server: ServerSession, stillWanted: () => boolean): Promise<void> {
-    const { entry } = this;
+    const { route } = server;
+    if (route === undefined) return Promise.resolve();
     const timeout = this.#context.settings().cancel_wait_timeout;
-    const { connection } = server;
-    const configured = this.#context.destination(entry);
-    // The very server, not another one behind the same name.
-    const destination =
-      connection === undefined || connection.unix || 'path' in configured
-        ? configured
-        : { host: connection.remoteAddress, port: connection.remotePort };
     return this.#context.cancels.send(
       {
+        ...route,
         server,
-        destination,
-        host: entry.host,
-        tls: this.#context.serverTls(entry),
         dial: this.#context.dialOptions(timeout),
         stillWanted,
         landed: () => {
@@ -454,6 +450,11 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       message,
     );
   }
+}
+
+/** To the very server that a connection leads to, not another one behind the same name. */
+function routeTo({ unix, remoteAddress, remotePort }: Connection, configured: ServerRoute): ServerRoute {
+  return unix ? configured : { ...configured, destination: { host: remoteAddress, port: remotePort } };
 }
 
 function orThrow(answer: string | ClientError): string {

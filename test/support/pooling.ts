@@ -59,6 +59,8 @@ export interface YardOptions {
   readonly postgres?: EmbeddedPostgresOptions;
   readonly configuration: Configuration;
   readonly files?: Readonly<Record<string, string>>;
+  /** Lines of the log that are errors, and meant to be. */
+  readonly expectedErrors?: RegExp;
 }
 
 export interface Yard {
@@ -85,7 +87,7 @@ export function useYard(options: YardOptions): () => Yard {
       config: toml(postgres, options.configuration),
       ...(options.files === undefined ? {} : { files: options.files }),
     });
-    cleanups.unshift(() => endsWell(daemon));
+    cleanups.unshift(() => endsWell(daemon, options.expectedErrors));
     const watcher = await connect(postgres, { application_name: 'watcher' });
     cleanups.unshift(() => watcher.end());
     yard = {
