@@ -180,8 +180,14 @@ describe('when the connection to a server', () => {
   test('is lost while idle, the next query runs on another', async () => {
     client = await clientsOf(daemon).client();
     const pid = await backendPid(client);
+    const since = daemon.log.length;
     gate.cut();
     await untilServers(yard(), 0, `pid = ${String(pid)}`);
+    // A query sent before the pooler has noticed is lost with the server, as it would be on a direct connection.
+    await daemon.waitForLog(
+      (line) => /^server (?:closed the connection|connection lost)/.test(String(line['msg'])),
+      since,
+    );
     assert.notEqual(await backendPid(client), pid);
     await leave(client);
   });
