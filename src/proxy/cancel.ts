@@ -83,7 +83,11 @@ async function deliver(order: CancelOrder, timeout: number): Promise<CancelOutco
   const { server } = order;
   const connection = await dial(order.destination, { ...order.dial, timeoutMs: timeout });
   const stream = new LoginStream(connection);
-  const timer = setTimeout(() => connection.destroy(), timeout);
+  const patience = new AbortController();
+  const timer = setTimeout(() => {
+    patience.abort();
+    connection.destroy();
+  }, timeout);
   try {
     if (order.tls !== undefined && server.connection?.tls !== undefined) {
       await secure(connection, stream, order.host, order.tls);
@@ -98,9 +102,10 @@ async function deliver(order: CancelOrder, timeout: number): Promise<CancelOutco
       await stream.over;
     } finally {
       server.cancels--;
+      if (patience.signal.aborted) server.cancelIsLate = true;
       if (server.cancels === 0) order.landed(server);
     }
-    return 'forwarded';
+    return patience.signal.aborted ? 'timeout' : 'forwarded';
   } finally {
     clearTimeout(timer);
     connection.destroy();

@@ -25,6 +25,8 @@ const abort = new FrameWriter()
 export interface Cleaning {
   /** server_reset_query of a session that ends; empty = none. */
   readonly resetQuery: string;
+  /** What the client ran has ended; goes on when no cancel can hit what we run now. */
+  readonly ended: (server: ServerSession, goOn: () => void) => void;
   /** The server is as new. */
   readonly done: (server: ServerSession) => void;
   readonly failed: (server: ServerSession, reason: string) => void;
@@ -33,7 +35,7 @@ export interface Cleaning {
 /** `server` is linked to nobody and held by its pool. */
 export function clean(server: ServerSession, cleaning: Cleaning): void {
   if (server.quiet) {
-    rolledBack(server, cleaning);
+    cleaning.ended(server, () => rolledBack(server, cleaning));
     return;
   }
   const { batchOpen } = server.owed;
@@ -41,8 +43,10 @@ export function clean(server: ServerSession, cleaning: Cleaning): void {
   if (batchOpen) server.owed.push(Owed.execute | OWN);
   server.owed.push(Owed.sync | OWN);
   server.whenSettled(() => {
-    if (server.status === TransactionStatus.idle) rolledBack(server, cleaning);
-    else server.askQuery('ROLLBACK', () => rolledBack(server, cleaning));
+    cleaning.ended(server, () => {
+      if (server.status === TransactionStatus.idle) rolledBack(server, cleaning);
+      else server.askQuery('ROLLBACK', () => rolledBack(server, cleaning));
+    });
   });
   server.out.insert(endOfCopy);
   if (batchOpen) server.out.insert(abort);

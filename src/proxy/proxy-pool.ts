@@ -75,8 +75,8 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   readonly #canonical = new Map<string, Promise<string>>();
   /** Connections of logins under way, to be given up when the pool says so. */
   readonly #logins = new Map<ServerSession, AbortController>();
-  /** When a client said goodbye to a server that was still busy; monotonic ms. */
-  readonly #goodbyes = new Map<ServerSession, number>();
+  /** Servers that run what a client left behind, with when it said goodbye (monotonic ms) if it did. */
+  readonly #abandoned = new Map<ServerSession, number | undefined>();
   lastError: ClientError | undefined;
   lastErrorAt: Date | undefined;
   lastConnect: Date | undefined;
@@ -121,7 +121,8 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   }
 
   release(server: ServerSession): void {
-    if (server.cancels > 0) this.pool.hold(server, 'cancel');
+    if (server.cancelIsLate) this.pool.close(server, 'cancel request took too long');
+    else if (server.cancels > 0) this.pool.hold(server, 'cancel');
     else this.pool.release(server);
   }
 
@@ -131,19 +132,24 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     if (server.state.kind !== 'active') return;
     if (client.midMessage) {
       this.pool.close(server, 'client disconnected in the middle of a message');
+      // It would read our Terminate as part of the message, and notices nothing while an earlier query runs.
+      void this.#sendCancel(server, () => server.state.kind === 'closing');
       return;
     }
     const busy = !server.quiet;
     this.pool.hold(server, 'clean');
-    if (busy && reason === 'client_close_request') this.#goodbyes.set(server, this.#context.clock.now());
-    else if (busy) this.#cancelAbandoned(server);
+    const saidGoodbye = reason === 'client_close_request';
+    if (busy) this.#abandoned.set(server, saidGoodbye ? this.#context.clock.now() : undefined);
+    if (busy && !saidGoodbye) this.#cancelAbandoned(server);
     const resetQuery = this.mode === 'session' ? this.#context.settings().server_reset_query : '';
     clean(server, {
       resetQuery,
-      done: () => {
-        this.#goodbyes.delete(server);
-        this.release(server);
+      ended: (_, goOn) => {
+        this.#abandoned.delete(server);
+        if (server.cancels === 0) goOn();
+        else server.whenNotCanceled = goOn;
       },
+      done: () => this.release(server),
       failed: (_, why) => this.pool.close(server, why),
     });
   }
@@ -189,12 +195,10 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       server_connect_timeout: checkPatience,
       tcp_user_timeout: stallLimit,
     } = this.#context.settings();
-    for (const [server, since] of this.#goodbyes) {
-      if (server.state.kind !== 'tested') this.#goodbyes.delete(server);
-      else if (now - since > GOODBYE_PATIENCE) {
-        this.#goodbyes.delete(server);
-        this.#cancelAbandoned(server);
-      }
+    for (const [server, since] of this.#abandoned) {
+      if (since === undefined || now - since <= GOODBYE_PATIENCE) continue;
+      this.#abandoned.set(server, undefined);
+      this.#cancelAbandoned(server);
     }
     for (const server of this.pool.servers()) {
       const { state } = server;
@@ -283,7 +287,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   }
 
   gone(server: ServerSession, error: Error | undefined): void {
-    this.#goodbyes.delete(server);
+    this.#abandoned.delete(server);
     if (server.state.kind !== 'closing') {
       const reason =
         error === undefined ? 'server closed the connection' : `server connection lost: ${error.message}`;
@@ -412,7 +416,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   }
 
   #cancelAbandoned(server: ServerSession): void {
-    void this.#sendCancel(server, () => server.state.kind === 'tested' && !server.owed.settled);
+    void this.#sendCancel(server, () => server.state.kind === 'tested' && this.#abandoned.has(server));
   }
 
   #sendCancel(server: ServerSession, stillWanted: () => boolean): Promise<void> {
@@ -426,7 +430,9 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
         dial: this.#context.dialOptions(timeout),
         stillWanted,
         landed: () => {
-          if (server.state.kind === 'being_canceled') this.pool.release(server);
+          if (server.state.kind === 'being_canceled') this.release(server);
+          else if (server.state.kind === 'tested') server.whenNotCanceled?.();
+          server.whenNotCanceled = undefined;
         },
       },
       timeout,

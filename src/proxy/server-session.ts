@@ -121,6 +121,10 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   secret: Buffer = Buffer.alloc(0);
   /** Cancel requests that have been sent and not been closed by the server yet. */
   cancels = 0;
+  /** A cancel request was given up on the way: whom it will hit, if it comes, nobody knows. */
+  cancelIsLate = false;
+  /** Hears that no cancel request is under way any more. */
+  whenNotCanceled: (() => void) | undefined;
   bytesReceived = 0;
 
   #connection: Connection | undefined;
