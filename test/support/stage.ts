@@ -12,7 +12,7 @@ import { until } from './wait.ts';
 export interface StageOptions extends Pick<DaemonOptions, 'files' | 'env' | 'nodeOptions'> {
   /** TOML lines of the [ostler] section, behind what every stage has. */
   readonly settings?: string;
-  /** TOML lines by database, besides its host and port. `dbname` is `postgres` unless they say otherwise. */
+  /** TOML lines by database, besides its host. `port` and `dbname` are PostgreSQL's and `postgres` unless they say otherwise. */
   readonly databases: Readonly<Record<string, string>>;
   /** SQL for PostgreSQL before the daemon starts. */
   readonly schema?: string;
@@ -75,7 +75,7 @@ function toml(options: StageOptions, postgres: EmbeddedPostgres): string {
   const databases = Object.entries(options.databases).map(
     ([name, lines]) => `[databases.${name}]
 host = "${postgres.host}"
-port = ${String(postgres.port)}
+${/^port =/m.test(lines) ? '' : `port = ${String(postgres.port)}`}
 ${lines.includes('dbname') ? '' : 'dbname = "postgres"'}
 ${lines}`,
   );

@@ -1,0 +1,54 @@
+/** A TCP relay in front of PostgreSQL that can be made slow, to stretch the moments in which things can go wrong. */
+import { once } from 'node:events';
+import { createServer, Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { portOf } from './ports.ts';
+
+export interface SlowRelay {
+  readonly port: number;
+  /** Where connections are led to; asked for each. */
+  target: () => { readonly host: string; readonly port: number };
+  /** How long what clients send is held back, ms; asked for each piece of each connection that was made since this was set. */
+  delay: () => number;
+  close(): void;
+}
+
+export async function startSlowRelay(): Promise<SlowRelay> {
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const upstream = new Socket().setNoDelay(true).connect(relay.target());
+    const wait = relay.delay;
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(from);
+      from.on('error', () => undefined);
+      from.on('close', () => {
+        sockets.delete(from);
+        to.destroy();
+      });
+    }
+    upstream.pipe(client);
+    let before = Promise.resolve();
+    client.on('data', (bytes) => {
+      before = before.then(() => delay(wait())).then(() => void upstream.write(bytes));
+    });
+    client.on('end', () => {
+      before = before.then(() => void upstream.end());
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const relay: SlowRelay = {
+    port: portOf(server),
+    target: () => {
+      throw new Error('the relay leads nowhere yet');
+    },
+    delay: () => 0,
+    close: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+  return relay;
+}
