@@ -57,7 +57,9 @@ export async function drain({
   await until(() => !pooler.isCleaning, left() - patience / 2);
   dismissConsole(terminated());
   pooler.closeServers('pooler is shutting down');
-  await until(() => pooler.serverCount === 0 && pooler.connections === 0, left() - 100);
+  await until(() => pooler.serverCount === 0, left() - 100);
+  // Who has been told goodbye may read it first; who does not say it too is not waited for.
+  await until(() => pooler.connections === 0, Math.min(patience, left() - 100));
 }
 
 /** Waits for a condition, `limit` ms at most. */

@@ -50,6 +50,8 @@ export interface LoginHost {
   readonly stats: PoolerStats;
   readonly verifiers: Verifiers;
   readonly slots: LoginSlots;
+  /** Ends each login in progress: the client is told why. */
+  readonly loginsInProgress: Set<(error: ClientError) => void>;
   readonly loginTimeout: number;
   readonly authType: AuthType;
   readonly clientTls: ClientTls | undefined;
@@ -80,6 +82,8 @@ export async function logInClient(connection: Connection, host: LoginHost): Prom
     connection.write(backend.errorResponse(error));
     connection.end();
   };
+  const giveUp = (error: ClientError): void => refuse(error, error.message);
+  host.loginsInProgress.add(giveUp);
   try {
     const first = await stream.peek();
     release = await host.slots.take();
@@ -100,6 +104,7 @@ export async function logInClient(connection: Connection, host: LoginHost): Prom
       );
   } finally {
     clearTimeout(timer);
+    host.loginsInProgress.delete(giveUp);
     release();
   }
 }

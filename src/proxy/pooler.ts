@@ -67,6 +67,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
   readonly verifiers: Verifiers;
   readonly keys: ServerKeys;
   readonly slots: LoginSlots;
+  readonly loginsInProgress = new Set<(error: ClientError) => void>();
   readonly cancels: Cancels;
   readonly capacity: ServerCapacity;
   readonly pools: PoolSet<PoolUser, ServerSession>;
@@ -314,9 +315,11 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
 
   // --- the end ---------------------------------------------------------------------------------------------------------------
 
-  /** New clients are told `error` from now on; undefined lets them in again. */
+  /** New clients, and those who are logging in, are told `error` from now on; undefined lets them in again. */
   refuseNewClients(error: ClientError | undefined): void {
     this.#refusal = error;
+    if (error === undefined) return;
+    for (const giveUp of this.loginsInProgress) giveUp(error);
   }
 
   /** Idle clients are told `error` and closed at once, others right after their transaction. */

@@ -380,7 +380,8 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     );
     this.lastError = failure;
     this.lastErrorAt = new Date();
-    this.#log('warn', server, `server login failed: ${failure.message}`, failure);
+    const said = failure.message.replace(/^server login failed: /, '');
+    this.#log('warn', server, `server login failed: ${said}`, failure);
     this.pool.failed(server, { error: failure, transient: transientStates.has(failure.sqlState) });
   }
 

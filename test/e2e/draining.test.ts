@@ -12,6 +12,8 @@ import {
   value,
 } from '../support/pooling.ts';
 import { freePort } from '../support/ports.ts';
+import { startup, told } from '../support/messages.ts';
+import { RawClient } from '../support/raw-client.ts';
 import { query, usePostgres } from '../support/postgres.ts';
 import { until } from '../support/wait.ts';
 
@@ -83,6 +85,24 @@ describe('a daemon that is told to stop', () => {
     assert.equal(await waited, 7, 'who was in line is served');
     assert.equal((await waiterFarewell).code, '57P01');
     assert.equal(await stopsWithin(stopped, 2_000), 0);
+  });
+
+  test('is not held up by who is still logging in, or never says a word, or does not hang up', async () => {
+    const daemon = await start({ shutdown_timeout: '4s' });
+    const place = { host: '127.0.0.1', port: daemon.port };
+    const silent = await RawClient.open(place);
+    const dawdling = await RawClient.open(place);
+    dawdling.send(startup({ user: 'app', database: 'postgres' }));
+    await dawdling.upTo('R');
+    const deaf = await RawClient.login(clientsOf(daemon).through());
+    deaf.pause();
+    const stopped = daemon.stop('SIGTERM');
+    for (const client of [silent, dawdling]) {
+      assert.deepEqual((await client.untilClosed()).map(told), ['E 57P03 pooler is shutting down']);
+    }
+    assert.equal(await stopsWithin(stopped, 3_000), 0);
+    deaf.resume();
+    await deaf.untilClosed();
   });
 
   test('lets a query finish, and gives its client the answer before the farewell', async () => {
