@@ -73,6 +73,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   waiting: Waiting | undefined;
   lastServerId = 0;
 
+  /** What it has brought at login. */
+  readonly broughtState: SessionState;
   /** What it has set. */
   sessionState: SessionState;
   /** The reports that it got. */
@@ -104,6 +106,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     this.connection = options.connection;
     this.pool = options.pool;
     this.user = options.user;
+    this.broughtState = options.sessionState;
     this.sessionState = options.sessionState;
     this.told = options.told;
     this.stats = options.pool.stats;

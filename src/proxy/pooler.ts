@@ -547,4 +547,5 @@ const peerName = (connection: Connection): string =>
 
 /** Values that are canonical as they are: no server has to be asked. Custom settings take any text. */
 const isPlain = (name: string, value: string): boolean =>
-  name.includes('.') || (name === 'application_name' && /^[ -~]{0,63}$/.test(value));
+  customName.test(name) || (name === 'application_name' && /^[ -~]{0,63}$/.test(value));
+const customName = /^[a-z_][a-z0-9_$]*(?:\.[a-z_][a-z0-9_$]*)+$/;

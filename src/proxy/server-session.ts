@@ -137,6 +137,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   #answerError: ErrorFields | undefined;
   #answerRows: (string | null)[][] = [];
   #settled: ((answer: Answer) => void) | undefined;
+  /** The linked client has reset settings since the last ReadyForQuery. */
+  #resetSeen = false;
   /** A FATAL of the server has gone to the client. */
   #fatalSeen = false;
 
@@ -370,12 +372,15 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     if (!this.owed.reply(type)) this.client?.out.forward(chunk, start, end);
   }
 
-  /** DISCARD ALL and DEALLOCATE ALL drop every statement, ours too. */
+  /** DISCARD ALL and DEALLOCATE ALL drop every statement, ours too; RESET and DISCARD ALL drop settings. */
   #noteCommand(chunk: Buffer, start: number, end: number): void {
-    // 'DISCARD ALL' and 'DEALLOCATE ALL' are told apart from the common tags by their first letter.
-    if (chunk[start + HEADER_SIZE] !== 0x44) return;
-    const tag = chunk.toString('latin1', start + HEADER_SIZE, end - 1);
-    if (tag !== 'DISCARD ALL' && tag !== 'DEALLOCATE ALL') return;
+    const tagAt = start + HEADER_SIZE;
+    // Told apart from the common tags by their first and third letters.
+    if (chunk[tagAt] === 0x52 && chunk[tagAt + 2] === 0x53) this.#resetSeen = true;
+    if (chunk[tagAt] !== 0x44) return;
+    const tag = chunk.toString('latin1', tagAt, end - 1);
+    if (tag === 'DISCARD ALL') this.#resetSeen = true;
+    else if (tag !== 'DEALLOCATE ALL') return;
     this.forgetStatements();
     this.client?.statements.forget();
     // What came behind it in the pipeline is prepared after it.
@@ -402,6 +407,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       client.told = this.reported;
       this.#learnSettings(client);
     }
+    if (this.#resetSeen) this.#settingsReset(client);
     client.out.forward(chunk, start, end);
     this.#inject();
     if (this.owed.settled) client.queryEnded(this.status === TransactionStatus.idle);
@@ -444,7 +450,14 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     let state = client.sessionState;
     for (const [name, value] of this.reported) state = stateAfterReport(state, this.fresh, name, value);
     client.sessionState = state;
-    this.sessionState = state;
+    if (this.sessionState !== undefined) this.sessionState = state;
+  }
+
+  /** The server knows only its own defaults: what the client brought at login is put there again, in front of its next transaction. */
+  #settingsReset(client: ClientSession): void {
+    this.#resetSeen = false;
+    client.sessionState = client.sessionState.over(client.broughtState);
+    this.sessionState = undefined;
   }
 
   #collectRow(type: number, chunk: Buffer, start: number, end: number): void {

@@ -59,10 +59,14 @@ export function canonicalValue(
   const begin = 'BEGIN ISOLATION LEVEL READ COMMITTED';
   frontend.writeParse(writer, '', begin);
   frontend.writeBindExecute(writer, '', []);
+  // The value of DateStyle, for one, is made of what is said and what was there before. The rollback brings it back.
+  frontend.writeParse(writer, '', 'RESET ALL');
+  frontend.writeBindExecute(writer, '', []);
   frontend.writeParse(writer, '', ask);
   frontend.writeBindExecute(writer, '', [arrayLiteral([name]), arrayLiteral([toHex(value)])]);
   const batch = Buffer.concat([writer.take(), frontend.sync()]);
-  const owed = [Owed.parse, Owed.bind, Owed.execute, Owed.parse, Owed.bind, Owed.execute, Owed.sync];
+  const statement = [Owed.parse, Owed.bind, Owed.execute];
+  const owed = [...statement, ...statement, ...statement, Owed.sync];
   server.unnamedOwner = undefined;
   server.ask(batch, owed, ({ error, rows }) => {
     server.askQuery('ROLLBACK', () => {

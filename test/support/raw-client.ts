@@ -19,6 +19,7 @@ import {
   type Reply,
   sslRequest,
   startup,
+  told,
 } from './messages.ts';
 import type { Target } from './postgres.ts';
 import { until } from './wait.ts';
@@ -82,7 +83,7 @@ export class RawClient {
     const exchange = new ServerExchange({ user, secret, encrypted: true, allowCleartext: true, keys });
     for (;;) {
       const reply = await this.next();
-      if (reply.type === 'E') throw new Error(refusal(reply));
+      if (reply.type === 'E') throw new Error(told(reply));
       if (reply.type === 'Z') return;
       if (reply.type !== 'R') continue;
       const verdict = await exchange.answer(reply.body);
@@ -248,7 +249,7 @@ export class RawClient {
     const found = await until(() => condition() || (this.closed && 'closed'), { what, interval: 1 });
     if (found === 'closed' && !condition()) {
       const text = typeof what === 'string' ? what : what();
-      throw new Error(`the connection was closed before ${text}; ${this.replies.map(refusal).join('; ')}`);
+      throw new Error(`the connection was closed before ${text}; ${this.replies.map(told).join('; ')}`);
     }
   }
 
@@ -256,9 +257,6 @@ export class RawClient {
     return this.replies.map(({ type }) => type).join('') || 'nothing';
   }
 }
-
-const refusal = ({ type, body }: Reply): string =>
-  type === 'E' ? body.toString('utf8').replaceAll('\0', ' ').trim() : type;
 
 async function secured(socket: Socket): Promise<TLSSocket> {
   socket.write(sslRequest);
