@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import * as m from '../support/messages.ts';
-import { type Parameters, RawClient } from '../support/raw-client.ts';
+import type { Parameters, RawClient } from '../support/raw-client.ts';
 import { useStage } from '../support/stage.ts';
 
 const stage = useStage({

@@ -110,9 +110,10 @@ export class RawClient {
   }
 
   /** Sends and waits until the kernel has all of it: what is too large to be queued here. */
-  async sendSlowly(bytes: Buffer): Promise<void> {
-    if (!this.#socket.write(bytes))
-      await Promise.race([once(this.#socket, 'drain'), once(this.#socket, 'close')]);
+  sendSlowly(bytes: Buffer): Promise<void> {
+    return new Promise((resolve) => {
+      this.#socket.write(bytes, () => resolve());
+    });
   }
 
   /** Runs a simple query and gives its replies, ReadyForQuery included. */
