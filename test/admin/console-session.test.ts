@@ -294,24 +294,29 @@ describe('a console that is used badly', () => {
     }
   });
 
-  test('is not answered ahead of what it reads', async () => {
-    const client = await raw();
-    client.pause();
-    const before = await stage().memory();
-    const flood = Buffer.concat(Array.from({ length: 20_000 }, () => m.query('SHOW CONFIG')));
-    client.send(flood);
-    const other = await raw();
-    // Its answers would be some 200 MB.
-    for (let count = 0; count < 50; count++) await other.query('SHOW CONFIG');
-    assert.ok((await stage().memory()) - before < 50, 'the daemon holds little of it');
-    client.resume();
-    client.keepNothing();
-    const received = client.bytesReceived;
-    await until(() => client.bytesReceived > received + 1_000_000, { what: 'answers go on' });
-    client.reset();
-    other.quit();
-    await until(async () => (await query(looker(), 'SHOW POOLS')).at(-1)?.['cl_active'] === 1);
-  });
+  const described = [m.parse('', 'SHOW CONFIG'), bindWith(0), m.describePortal(), m.execute(), m.sync];
+  for (const [what, asked] of [
+    ['queries', m.query('SHOW CONFIG')],
+    ['statements', Buffer.concat(described)],
+  ] as const) {
+    test(`is not answered ahead of what it reads (${what})`, async () => {
+      const client = await raw();
+      client.pause();
+      const before = await stage().memory();
+      // Its answers would be some 200 MB.
+      client.send(Buffer.concat(Array.from({ length: 20_000 }, () => asked)));
+      const other = await raw();
+      for (let count = 0; count < 50; count++) await other.query('SHOW CONFIG');
+      assert.ok((await stage().memory()) - before < 50, 'the daemon holds little of it');
+      client.keepNothing();
+      client.resume();
+      const received = client.bytesReceived;
+      await until(() => client.bytesReceived > received + 1_000_000, { what: 'answers go on' });
+      client.reset();
+      other.quit();
+      await until(async () => (await query(looker(), 'SHOW POOLS')).at(-1)?.['cl_active'] === 1);
+    });
+  }
 
   test('survives whatever is typed, and whatever is sent', async () => {
     // What comes from a user without rights does nothing, so that anything may be said.

@@ -141,16 +141,19 @@ describe('PAUSE', () => {
   });
 
   for (const leave of ['quit', 'end', 'reset'] as const) {
-    test(`stays when its console goes away (${leave}), and does not keep it`, async () => {
+    test(`stays when its console goes away (${leave}), but nothing else that it asked for is done`, async () => {
       const one = await client();
       await one.query('BEGIN');
       const console = await raw();
-      console.send(m.query('PAUSE'));
+      console.send(m.query('PAUSE; DISABLE other'));
       await until(isPaused);
       console[leave]();
       // Whoever asks is a console too.
       await until(async () => (await row('POOLS', 'pgbouncer'))['cl_active'] === 1);
+      await one.query('COMMIT');
+      await until(async () => (await stage().servers()).length === 0);
       assert.ok(await isPaused());
+      assert.equal((await row('DATABASES', 'other'))['disabled'], 0, 'what it had in mind is dropped');
     });
   }
 
