@@ -57,6 +57,7 @@ export class Connection {
   /** The TCP or Unix socket underneath. */
   readonly #carrier: Socket;
   #secured: TLSSocket | undefined;
+  #tlsFacts: TlsFacts | undefined;
   readonly #onFault: FaultListener;
 
   #owner: ConnectionOwner = NOBODY;
@@ -230,7 +231,9 @@ export class Connection {
   }
 
   get tls(): TlsFacts | undefined {
-    return this.#secured === undefined ? undefined : tlsFacts(this.#secured);
+    // Asked once: Node gives a server's certificate to its client only the first time.
+    if (this.#secured !== undefined) this.#tlsFacts ??= tlsFacts(this.#secured);
+    return this.#tlsFacts;
   }
 
   /**

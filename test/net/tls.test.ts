@@ -83,6 +83,7 @@ describe('TLS on a connection', () => {
     assert.equal(pair.near.tls.alpn, 'postgresql');
     assert.equal(pair.near.tls.authorized, false);
     assert.equal(pair.far.tls?.peerCertificateDer?.subarray(0, 1).toString('hex'), '30');
+    assert.equal(pair.far.tls.peerCertificateDer.subarray(0, 1).toString('hex'), '30', 'and again');
     assert.equal(pair.near.remoteAddress, '127.0.0.1');
     await close(pair);
   });
