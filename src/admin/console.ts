@@ -12,7 +12,7 @@ import { commandError, type Reply, type Right, type Statement } from './command.
 import type { ConsoleHost } from './console-host.ts';
 import { ConsoleSession, type SessionOwner } from './console-session.ts';
 import { reportedSettings } from './driver.ts';
-import type { ConsoleClient, RowSource } from './rows/source.ts';
+import { type ConsoleClient, CONSOLE_NAME, type RowSource } from './rows/source.ts';
 
 export class Console implements ConsoleDoor, SessionOwner, RowSource {
   readonly stats = new DatabaseStats();
@@ -27,10 +27,6 @@ export class Console implements ConsoleDoor, SessionOwner, RowSource {
 
   get pooler(): Pooler {
     return this.#host.pooler;
-  }
-
-  get consoleStats(): DatabaseStats {
-    return this.stats;
   }
 
   consoles(): Iterable<ConsoleClient> {
@@ -58,6 +54,8 @@ export class Console implements ConsoleDoor, SessionOwner, RowSource {
     const key = this.#keys.issue(session, longKeys);
     this.#keyOf.set(session, key.processId);
     this.#sessions.add(session);
+    // Among those of the databases, so that it is averaged with them; there is none before somebody comes.
+    this.pooler.databaseStats.set(CONSOLE_NAME, this.stats);
     this.stats.clientLoginCount++;
     this.pooler.logger.debug({ user, client: id, host: connection.remoteAddress }, 'console connected');
     const reports = InternedMap.of([

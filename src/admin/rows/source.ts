@@ -1,6 +1,5 @@
 /** Where rows come from: the pooler, and the console's own sessions, which are clients too. */
 import type { Connection } from '../../net/connection.ts';
-import type { DatabaseStats } from '../../observability/counters.ts';
 import type { ClientDisconnectReason } from '../../observability/reasons.ts';
 import type { ClientError } from '../../protocol/errors.ts';
 import type { Pooler } from '../../proxy/pooler.ts';
@@ -22,8 +21,6 @@ export interface ConsoleClient {
 
 export interface RowSource {
   readonly pooler: Pooler;
-  /** What is counted for the console's database. */
-  readonly consoleStats: DatabaseStats;
   consoles(): Iterable<ConsoleClient>;
 }
 
