@@ -57,7 +57,7 @@ export interface ClientSessionOptions {
 }
 
 /** Why a client is not read. */
-const Pause = { server: 1, waiting: 2, owed: 4 } as const;
+const Pause = { server: 1, waiting: 2, owed: 4, unread: 8 } as const;
 
 export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   readonly id: number;
@@ -170,6 +170,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   drained(): void {
     this.server?.connection?.resume();
+    this.#resume(Pause.unread);
   }
 
   closed(error: Error | undefined): void {
@@ -307,6 +308,13 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if ((this.#paused & Pause.owed) !== 0 && server.owed.size < MAX_OWED / 2) this.#resume(Pause.owed);
   }
 
+  /** Who does not read what it is told is not asked for more: the answers would have to be kept. True if that is so now. */
+  pauseUnread(): boolean {
+    if (!this.connection.congested) return false;
+    this.#pause(Pause.unread);
+    return true;
+  }
+
   serverDrained(): void {
     this.#resume(Pause.server);
   }
@@ -387,6 +395,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
       this.stats.bytesReceived += consumed;
       free = server.out.finish();
       this.out.finish();
+      this.pauseUnread();
       if (server.congested) this.#pause(Pause.server);
       if (server.owed.size > MAX_OWED) this.#pause(Pause.owed);
     }

@@ -295,7 +295,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     }
     const free = client.out.finish();
     client.countSent(chunk.length);
-    if (client.connection.congested) this.#connection?.pause();
+    if (client.pauseUnread() && this.client === client) this.#connection?.pause();
     this.#afterReplies(client);
     return free;
   }
