@@ -58,7 +58,7 @@ export interface LoginHost {
   secret(user: string): Secret | undefined;
   cancel(key: CancelKey): Promise<void>;
   /** Before authentication: may this connection become a client at all? @throws {ClientError} */
-  admit(database: string): void;
+  admit(connection: Connection, database: string): void;
   /** After it: opens the session, or the console. @throws {ClientError} */
   welcome(connection: Connection, client: LoggedIn): Promise<Welcome>;
 }
@@ -196,7 +196,7 @@ class ClientLogin {
       throw new ClientError('no username supplied', { sqlState: SqlState.invalidAuthorization });
     const asked = parameters.get('database') ?? '';
     const database = asked === '' ? user : asked;
-    this.#host.admit(database);
+    this.#host.admit(this.#connection, database);
     const longKeys = this.#negotiate();
     if (!(await this.#authenticate(user, refuse))) return;
     this.#greeting.bytes(backend.authenticationOk());

@@ -87,6 +87,8 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
   readonly #clientCounts = { database: new Map<string, number>(), user: new Map<string, number>() };
   readonly #limits = new Map<string, () => ClientLimits>();
   #connections = 0;
+  /** The connections that max_client_conn counts. */
+  readonly #places = new Set<Connection>();
   #lastId = 0;
   #refusal: ClientError | undefined;
 
@@ -217,17 +219,26 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
     this.#connections++;
     connection.onOver = () => {
       this.#connections--;
+      this.#places.delete(connection);
     };
     void logInClient(connection, this);
   }
 
-  admit(database: string): void {
+  /**
+   * Gives a connection its place among max_client_conn. Not before its startup packet: were those counted that are yet to be refused, a
+   * burst a little above the limit would be refused as a whole.
+   */
+  admit(connection: Connection, database: string): void {
     if (this.#refusal !== undefined && !CONSOLE_DATABASES.has(database)) {
       this.stats.refusals.add('shutdown');
       throw this.#refusal;
     }
+    if (CONSOLE_DATABASES.has(database)) return;
     const { max_client_conn: limit } = this.settings();
-    if (this.#connections <= limit || CONSOLE_DATABASES.has(database)) return;
+    if (this.#places.size < limit) {
+      this.#places.add(connection);
+      return;
+    }
     this.stats.refusals.add('max_client_conn');
     throw tooMany(limit);
   }

@@ -13,7 +13,9 @@ import {
   value,
   type Yard,
 } from '../support/pooling.ts';
+import { startup, told } from '../support/messages.ts';
 import type { Target } from '../support/postgres.ts';
+import { RawClient } from '../support/raw-client.ts';
 import { until } from '../support/wait.ts';
 
 /** Where a limit is N, PostgreSQL's own CONNECTION LIMIT is N as well: it refuses what is too much for only a moment. */
@@ -221,6 +223,28 @@ describe('clients', () => {
     assert.match(error.detail ?? '', /8/);
     assert.equal(await value(clients[0] ?? assert.fail(), 'SELECT 1'), 1, 'those who are in stay in');
     await welcomeAgain(clients, {});
+  });
+
+  test('that come all at once fill max_client_conn, and each of the others is told why it gets nothing', async () => {
+    const clients = await each(700, () => RawClient.open({ host: '127.0.0.1', port: yard().daemon.port }));
+    for (const client of clients) client.send(startup({ user: 'app', database: 'postgres' }));
+    const answers = await Promise.all(
+      clients.map(async (client) => {
+        const reply = await client.next();
+        return reply.type === 'R' ? 'welcome' : told(reply);
+      }),
+    );
+    const refused = answers.filter((answer) => answer !== 'welcome');
+    assert.deepEqual(new Set(refused), new Set(['E 53300 no more connections allowed (max_client_conn)']));
+    assert.equal(answers.length - refused.length, 8);
+    for (const client of clients) client.reset();
+    await leave(
+      await until(() =>
+        yard()
+          .client()
+          .catch(() => undefined),
+      ),
+    );
   });
 
   test('beyond max_db_client_connections are told so, whoever they are', async () => {
