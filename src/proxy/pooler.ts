@@ -116,7 +116,7 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
         this.entry(database)?.max_db_connections ?? this.settings().max_db_connections,
       maxUserConnections: (user) =>
         this.#config.users.get(user)?.max_user_connections ?? this.settings().max_user_connections,
-      onDrop: (pool) => this.#proxyPools.delete(poolKey(pool.database, pool.user)),
+      onDrop: ({ database, user }) => this.#forgetPool(database, user),
     });
     this.#learnSecrets();
   }
@@ -475,6 +475,14 @@ export class Pooler implements LoginHost, ClientOwner, ProxyPoolContext {
     for (const [name, entry] of this.#config.databases) {
       if (entry.user !== undefined) this.#poolFor(name, entry.user);
     }
+  }
+
+  /** With the last pool of a database that is configured no more, or was made from the "*" entry, goes what was counted for it. */
+  #forgetPool(database: string, user: string): void {
+    this.#proxyPools.delete(poolKey(database, user));
+    if (this.#config.databases.has(database)) return;
+    for (const pool of this.#proxyPools.values()) if (pool.database === database) return;
+    this.databaseStats.delete(database);
   }
 
   #statsOf(database: string): DatabaseStats {

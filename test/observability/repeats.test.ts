@@ -42,6 +42,13 @@ describe('Repeats', () => {
     });
   });
 
+  test('writes a line for each listener at once', () => {
+    repeats.log('info', { addr: '127.0.0.1', port: 6432 }, 'listening');
+    repeats.log('info', { addr: '::1', port: 6432 }, 'listening');
+    repeats.log('info', { for: 'http', addr: '127.0.0.1', port: 9127 }, 'listening');
+    assert.equal(written.length, 3);
+  });
+
   test('writes a line in full again once it has been silent for an interval', () => {
     repeats.log('info', {}, 'server connected');
     clock.advance(INTERVAL);
