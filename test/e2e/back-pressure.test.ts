@@ -28,7 +28,7 @@ async function settledMemory(): Promise<number> {
       const now = await stage().memory();
       same = Math.abs(now - last) < 1 ? same + 1 : 0;
       last = now;
-      return same >= 10;
+      return same >= 5;
     },
     { interval: 30, timeout: 20_000, what: 'memory has settled' },
   );

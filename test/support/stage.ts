@@ -10,6 +10,8 @@ import { type Parameters, RawClient } from './raw-client.ts';
 import { until } from './wait.ts';
 
 export interface StageOptions extends Pick<DaemonOptions, 'files' | 'env' | 'nodeOptions'> {
+  /** How clients log in; `trust` unless it is said. */
+  readonly authType?: string;
   /** TOML lines of the [ostler] section, behind what every stage has. */
   readonly settings?: string;
   /** TOML lines by database, besides its host. `port` and `dbname` are PostgreSQL's and `postgres` unless they say otherwise. */
@@ -83,7 +85,7 @@ ${lines}`,
 listen_addr = "127.0.0.1"
 listen_port = 0
 http_port = 0
-auth_type = "trust"
+auth_type = "${options.authType ?? 'trust'}"
 ${options.settings ?? ''}
 ${databases.join('\n')}
 [users.${postgres.user}]
