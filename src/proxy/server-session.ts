@@ -135,6 +135,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** The frame that is being streamed is not the client's. */
   #swallowing = false;
   #answerError: ErrorFields | undefined;
+  /** It has said that it is about to go, right behind the last answer to its client. */
+  #lastWords: string | undefined;
   #answerRows: (string | null)[][] = [];
   #settled: ((answer: Answer) => void) | undefined;
   /** The linked client has reset settings since the last ReadyForQuery. */
@@ -414,6 +416,11 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   }
 
   #errorResponse(chunk: Buffer, start: number, end: number): void {
+    if (this.#isDue) {
+      // The client has got all that it asked for: what the server says now is about itself.
+      this.#lastWords = parseErrorFields(chunk, start + HEADER_SIZE, end).message;
+      return;
+    }
     const replayFailed = this.#replaying && this.owed.headIsOwn;
     const { headRef } = this.owed;
     const own = this.owed.error();
@@ -424,7 +431,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       this.owner.doubted(this, `session state could not be restored: ${fields.message}`);
       return;
     }
-    this.#answerError ??= fields;
+    if (this.client === undefined) this.#answerError ??= fields;
     // A statement that was prepared again for the client fails in the client's name.
     if (own && this.client === undefined) return;
     if (fields.severity === 'FATAL' || fields.severity === 'PANIC') this.#fatalSeen = true;
@@ -483,10 +490,18 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** Ends the link of a client in transaction mode as soon as nothing is owed to it. */
   releaseIfDue(): void {
     const client = this.client;
-    if (!this.owed.settled || this.status !== TransactionStatus.idle) return;
-    if (client === undefined || !client.releasesAtIdle || client.midMessage) return;
-    if (this.owed.doubtful) this.#sendFence();
+    if (client === undefined || !this.#isDue) return;
+    if (this.#lastWords !== undefined) {
+      this.unlink();
+      client.released();
+      this.owner.doubted(this, `idle server: ${this.#lastWords}`);
+    } else if (this.owed.doubtful) this.#sendFence();
     else this.owner.finished(this);
+  }
+
+  get #isDue(): boolean {
+    if (!this.owed.settled || this.status !== TransactionStatus.idle) return false;
+    return this.client?.releasesAtIdle === true && !this.client.midMessage;
   }
 
   /** Tells the client right away what no server has to be asked for, if its turn has come. */

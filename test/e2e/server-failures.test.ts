@@ -1,7 +1,7 @@
 /** Servers that are down, die or refuse: who is told what, who notices nothing, and when it works again. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type pg from 'pg';
+import pg from 'pg';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import {
   backendPid,
@@ -15,6 +15,7 @@ import {
   useYard,
   value,
 } from '../support/pooling.ts';
+import type { Target } from '../support/postgres.ts';
 import { openGate, type TcpGate } from '../support/tcp-gate.ts';
 import { until } from '../support/wait.ts';
 
@@ -149,6 +150,65 @@ describe('when a server', () => {
   });
 });
 
+describe('when a server is restarted under load', () => {
+  const yard = useYard({
+    configuration: {
+      ostler: { admin_users: ['boss'], server_login_retry: '50ms' },
+      databases: { postgres: { pool_size: 5 } },
+      users: { app: {}, boss: {} },
+    },
+  });
+  const plausible: ReadonlySet<unknown> = new Set(['57P01', '57P02', '57P03', '08006']);
+
+  test('every error says why, every answer is right, and afterwards nothing is left of it', async () => {
+    const { postgres } = yard();
+    const client = (who?: Partial<Target>): Promise<pg.Client> => yard().client(who);
+    const restarted = new AbortController();
+    const failures: unknown[] = [];
+    const load = each(30, async (n) => {
+      for (let round = 0; !restarted.signal.aborted; round += 1) {
+        try {
+          const asking = await client();
+          for (let question = 0; question < 50; question += 1) {
+            const number = n * 1_000_000 + round * 1_000 + question;
+            assert.equal(await value(asking, `SELECT ${String(number)} FROM pg_sleep(0.001)`), number);
+          }
+          await leave(asking);
+        } catch (error) {
+          if (!(error instanceof pg.DatabaseError)) throw error;
+          failures.push(error.code);
+        }
+      }
+    });
+    for (let restart = 0; restart < 3; restart += 1) {
+      await until(async () => (await value(await client(), 'SELECT 1').catch(() => 0)) === 1);
+      await postgres.halt();
+      await postgres.resume();
+    }
+    restarted.abort();
+    await load;
+    assert.ok(failures.length > 0);
+    assert.deepEqual(
+      failures.filter((code) => !plausible.has(code)),
+      [],
+    );
+    const admin = await client({ user: 'boss', database: 'pgbouncer' });
+    await until(async () => {
+      const { rows } = await admin.query<Record<string, unknown>>('SHOW POOLS');
+      const pool = rows.find(({ database }) => database === 'postgres');
+      return ['cl_waiting', 'sv_active', 'sv_login', 'sv_tested'].every(
+        (count) => Number(pool?.[count]) === 0,
+      );
+    });
+    const clients = await each(10, () => client());
+    assert.deepEqual(
+      await Promise.all(clients.map((one, n) => value(one, `SELECT ${String(n)}`))),
+      clients.map((_, n) => n),
+    );
+    await Promise.all([admin, ...clients].map((one) => leave(one)));
+  });
+});
+
 describe('when the connection to a server', () => {
   const yard = useYard({ configuration: {} });
   let gate: TcpGate;
@@ -178,6 +238,18 @@ describe('when the connection to a server', () => {
     assert.equal(error.code, '08006');
     assert.equal(error.severity, 'FATAL');
     assert.equal(error.message, 'server conn crashed?');
+  });
+
+  test('ends right behind an answer, its client gets the answer and goes on', async () => {
+    client = await clientsOf(daemon).client();
+    const pid = await backendPid(client);
+    gate.hold();
+    const answer = value(client, 'SELECT 7');
+    await untilServers(yard(), 1, "query = 'SELECT 7' AND state = 'idle'");
+    await yard().sql('SELECT pg_terminate_backend($1)', [pid]);
+    assert.equal(await answer, 7);
+    assert.notEqual(await backendPid(client), pid);
+    await leave(client);
   });
 
   test('is lost while idle, the next query runs on another', async () => {

@@ -9,6 +9,8 @@ export interface TcpGate {
   freeze(): void;
   /** Resets all connections. */
   cut(): void;
+  /** From now on keeps back what the server says on the connections that are open, until it ends one: then all goes out at once. */
+  hold(): void;
   /** Takes new connections but passes nothing on. */
   swallow(swallowing: boolean): void;
   close(): void;
@@ -17,6 +19,7 @@ export interface TcpGate {
 /** `port` is of a server on 127.0.0.1. */
 export async function openGate(port: number): Promise<TcpGate> {
   const sockets = new Set<Socket>();
+  const outsides = new Set<Socket>();
   let swallowing = false;
   const keep = (socket: Socket): void => {
     sockets.add(socket);
@@ -25,6 +28,8 @@ export async function openGate(port: number): Promise<TcpGate> {
   };
   const server = createServer((outside) => {
     keep(outside);
+    outsides.add(outside);
+    outside.on('close', () => outsides.delete(outside));
     if (swallowing) {
       outside.resume();
       return;
@@ -34,7 +39,7 @@ export async function openGate(port: number): Promise<TcpGate> {
     outside.pipe(inside);
     inside.pipe(outside);
     outside.on('close', () => inside.destroy());
-    inside.on('close', () => outside.destroy());
+    inside.on('close', () => outside.destroySoon());
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
@@ -47,6 +52,9 @@ export async function openGate(port: number): Promise<TcpGate> {
     },
     cut: () => {
       for (const socket of sockets) socket.resetAndDestroy();
+    },
+    hold: () => {
+      for (const socket of outsides) socket.cork();
     },
     swallow: (now) => {
       swallowing = now;
