@@ -138,6 +138,20 @@ describe('server connections', () => {
     );
   });
 
+  test('go to a user whose clients wait, though those of another keep all that max_db_connections allows busy', async () => {
+    const greedy = await each(8, () => yard().client({ user: 'first', database: 'shared' }));
+    const served = new AbortController();
+    const grabbing = greedy.map(async (client) => {
+      while (!served.signal.aborted) await client.query('SELECT pg_sleep(0.02)');
+    });
+    await untilServers(yard(), 4, "datname = 'shared' AND usename = 'first'");
+    const modest = await yard().client({ user: 'second', database: 'shared' });
+    assert.equal(await value(modest, 'SELECT session_user::text'), 'second');
+    served.abort();
+    await Promise.all(grabbing);
+    await Promise.all([modest, ...greedy].map((client) => leave(client)));
+  });
+
   test('come from the reserve only for a client that has waited reserve_pool_timeout, and are given back', async () => {
     const who = { user: 'reserved', database: 'reserve' };
     const holders = await each(2, async () => {
