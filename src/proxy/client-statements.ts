@@ -94,7 +94,7 @@ export class ClientStatements {
     }
     const statement = internStatement(definition);
     if (server.statements.use(statement)) {
-      if (!mayFail(server)) {
+      if (!mayFail(server) && !server.statements.isUncertain(statement, server.owed.batch)) {
         server.owed.push(Owed.injectedParse, new StatementChange({ statement, there: true, names, key }));
         server.injectDue();
         return;
@@ -103,6 +103,7 @@ export class ClientStatements {
     }
     const change = new StatementChange({ statement, there: true, server: server.statements, names, key });
     server.owed.push(Owed.parse, change);
+    server.statements.sent(statement, server.owed.batch);
     server.out.insert(parseBytes(statement));
     this.#added(server, limit);
   }
@@ -212,6 +213,7 @@ export class ClientStatements {
     const { statements } = server;
     if (statements.use(statement)) return;
     server.owed.push(Owed.parse | OWN, new StatementChange({ statement, there: true, server: statements }));
+    statements.sent(statement, server.owed.batch);
     server.out.insert(parseBytes(statement));
     this.#added(server, limit);
   }

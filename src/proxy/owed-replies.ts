@@ -49,6 +49,7 @@ export class OwedReplies<Ref> {
   #lost = false;
   /** The oldest entry is a Query or FunctionCall that has been answered but for its ReadyForQuery. */
   #answered = false;
+  #batches = 0;
   #batchOpen = false;
   /** The last thing that happened is a ReadyForQuery that settled all there was. */
   #atReady = true;
@@ -93,6 +94,11 @@ export class OwedReplies<Ref> {
     return this.#batchOpen;
   }
 
+  /** The number of the batch that is being sent: what it still owes of an earlier one may fail without this one being skipped. */
+  get batch(): number {
+    return this.#batches;
+  }
+
   /** The server waits for CopyData. */
   get copyIn(): boolean {
     return this.#copyIn;
@@ -132,8 +138,10 @@ export class OwedReplies<Ref> {
   /** A message of kind `entry` (with OWN if it is ours) goes to the server now. */
   push(entry: number, ref?: Ref): void {
     const kind = entry & KIND;
-    if (kind === Owed.sync || kind === Owed.query || kind === Owed.functionCall) this.#batchOpen = false;
-    else if (kind !== Owed.copyEnd) this.#batchOpen = true;
+    if (kind === Owed.sync || kind === Owed.query || kind === Owed.functionCall) {
+      this.#batchOpen = false;
+      this.#batches++;
+    } else if (kind !== Owed.copyEnd) this.#batchOpen = true;
     if (this.#skipping) {
       if (kind !== Owed.sync) {
         this.#drop(entry, ref);

@@ -135,6 +135,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** The frame that is being streamed is not the client's. */
   #swallowing = false;
   #answerError: ErrorFields | undefined;
+  /** What an error that is being read takes back, last first. */
+  #failed: Change[] | undefined;
   /** It has said that it is about to go, right behind the last answer to its client. */
   #lastWords: string | undefined;
   #answerRows: (string | null)[][] = [];
@@ -150,7 +152,9 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.owner = owner;
     this.#scanner = new FrameScanner(this);
     this.owed = new OwedReplies((_, ref) => {
-      if (typeof ref === 'object') ref.undo();
+      if (typeof ref !== 'object') return;
+      if (this.#failed === undefined) ref.undo();
+      else this.#failed.push(ref);
     });
   }
 
@@ -352,7 +356,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   head(type: number, _size: number, chunk: Buffer, start: number, end: number): Verdict {
     let own = this.owed.headIsOwn;
     if (type === Backend.errorResponse) {
-      own = this.owed.error() && this.client === undefined;
+      own = this.#errorOwed() && this.client === undefined;
     } else if (!isAsynchronous(type) && type !== Backend.dataRow && type !== Backend.copyData)
       own = this.owed.reply(type);
     this.#swallowing = own || this.client === undefined;
@@ -398,6 +402,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   #readyForQuery(chunk: Buffer, start: number, end: number): void {
     this.status = chunk.readUInt8(start + HEADER_SIZE);
     const own = this.owed.ready();
+    if (this.owed.settled) this.statements.settled();
     const client = this.client;
     if (client === undefined) return;
     if (own) {
@@ -423,7 +428,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     }
     const replayFailed = this.#replaying && this.owed.headIsOwn;
     const { headRef } = this.owed;
-    const own = this.owed.error();
+    const own = this.#errorOwed();
     const fields = parseErrorFields(chunk, start + HEADER_SIZE, end);
     if (replayFailed) {
       this.#replaying = false;
@@ -440,6 +445,20 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     if (renamed === undefined) this.client?.out.forward(chunk, start, end);
     else this.client?.out.insert(renamed);
     this.#inject();
+  }
+
+  /** Takes back what the failed messages would have changed, from under what those behind them change. True as `OwedReplies.error`. */
+  #errorOwed(): boolean {
+    const failed: Change[] = (this.#failed = []);
+    const own = this.owed.error();
+    this.#failed = undefined;
+    if (failed.length === 0) return own;
+    const later: Change[] = [];
+    for (const ref of this.owed.refsBehindHead()) if (typeof ref === 'object') later.push(ref);
+    for (const change of later.toReversed()) change.undo();
+    for (const change of failed) change.undo();
+    for (const change of later) change.apply();
+    return own;
   }
 
   #parameterStatus(chunk: Buffer, start: number, end: number): void {

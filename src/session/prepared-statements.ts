@@ -42,6 +42,8 @@ export const statementKey = (name: Buffer): string => name.toString('latin1', 0,
 /** The statements that one server has, least recently used first. */
 export class ServerStatements {
   readonly #statements = new Set<PreparedStatement>();
+  /** Those whose Parse is on its way, with the number of the batch that it is in. */
+  readonly #unanswered = new Map<PreparedStatement, number>();
 
   get size(): number {
     return this.#statements.size;
@@ -64,6 +66,22 @@ export class ServerStatements {
 
   clear(): void {
     this.#statements.clear();
+  }
+
+  /** Its Parse goes out, in batch number `batch`. */
+  sent(statement: PreparedStatement, batch: number): void {
+    this.#unanswered.set(statement, batch);
+  }
+
+  /** The server owes no answer any more. */
+  settled(): void {
+    if (this.#unanswered.size > 0) this.#unanswered.clear();
+  }
+
+  /** Its Parse may yet fail, and not take with it what is sent in `batch`. */
+  isUncertain(statement: PreparedStatement, batch: number): boolean {
+    const sentIn = this.#unanswered.get(statement);
+    return sentIn !== undefined && sentIn !== batch;
   }
 
   [Symbol.iterator](): IterableIterator<PreparedStatement> {

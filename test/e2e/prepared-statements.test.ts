@@ -80,6 +80,33 @@ const batch: fc.Arbitrary<Step[]> = fc.oneof(
 const PID = 'SELECT pg_backend_pid()::text, $1::text';
 
 describe('a named prepared statement', () => {
+  test('that the server refuses or skips is not taken for there by what was sent right behind it', async () => {
+    const refused = await sameAsDirect('one', (client) =>
+      tell(
+        client.ask(
+          [m.parse('x', 'SELECT * FROM nowhere'), m.sync, m.parse('y', 'SELECT * FROM nowhere'), m.sync],
+          2,
+        ),
+      ),
+    );
+    assert.equal(refused.filter((reply) => reply.startsWith('E 42P01')).length, 2);
+    await sameAsDirect('one', (client) =>
+      tell(
+        client.ask(
+          [
+            [m.run('SELECT 1/0'), m.parse('x', 'SELECT 5'), m.sync],
+            [m.parse('y', 'SELECT 5'), m.runNamed('y'), m.sync],
+            [m.parse('z', 'SELECT 5'), m.runNamed('z'), m.sync],
+          ].flat(),
+          3,
+        ),
+      ),
+    );
+    await sameAsDirect('one', (client) =>
+      tell(client.ask([m.parse('z', 'SELECT 5'), m.runNamed('z'), m.sync])),
+    );
+  });
+
   test('is there on whichever server its client meets', async () => {
     const client = await stage().login('two');
     assert.deepEqual(await tell(client.ask([m.parse('mine', PID), m.sync])), ['1', 'Z I']);
