@@ -57,7 +57,7 @@ export interface ClientSessionOptions {
 }
 
 /** Why a client is not read. */
-const Pause = { server: 1, waiting: 2, owed: 4, unread: 8 } as const;
+const Pause = { server: 1, waiting: 2, owed: 4 } as const;
 
 export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   readonly id: number;
@@ -157,7 +157,9 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   // --- ConnectionOwner ---------------------------------------------------------------------------------------------------
 
   received(chunk: Buffer): boolean {
-    if (this.waiting !== undefined || (this.#behindReplay && this.#heldSize > 0)) {
+    // Who does not read what it is told is not asked for more: the answers would have to be kept.
+    const unread = this.connection.congested;
+    if (unread || this.waiting !== undefined || (this.#behindReplay && this.#heldSize > 0)) {
       this.#hold(chunk, 0);
       return true;
     }
@@ -170,7 +172,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   drained(): void {
     this.server?.connection?.resume();
-    this.#resume(Pause.unread);
+    if (this.waiting === undefined && !this.#behindReplay) this.#resumeHeld();
   }
 
   closed(error: Error | undefined): void {
@@ -191,6 +193,9 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
       case Frontend.copyDone:
       case Frontend.copyFail:
       case Frontend.flush:
+        // The server would answer it with an error that answers no message.
+        if (type === Frontend.flush && end - start > HEADER_SIZE)
+          throw new ClientError('invalid message format');
         if (this.#behindReplay) return Verdict.stopBefore;
         // Late data of a copy that failed: the server would drop it too.
         if (this.server === undefined) return Verdict.next;
@@ -308,13 +313,6 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if ((this.#paused & Pause.owed) !== 0 && server.owed.size < MAX_OWED / 2) this.#resume(Pause.owed);
   }
 
-  /** Who does not read what it is told is not asked for more: the answers would have to be kept. True if that is so now. */
-  pauseUnread(): boolean {
-    if (!this.connection.congested) return false;
-    this.#pause(Pause.unread);
-    return true;
-  }
-
   serverDrained(): void {
     this.#resume(Pause.server);
   }
@@ -395,7 +393,6 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
       this.stats.bytesReceived += consumed;
       free = server.out.finish();
       this.out.finish();
-      this.pauseUnread();
       if (server.congested) this.#pause(Pause.server);
       if (server.owed.size > MAX_OWED) this.#pause(Pause.owed);
     }

@@ -301,7 +301,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     }
     const free = client.out.finish();
     client.countSent(chunk.length);
-    if (client.pauseUnread() && this.client === client) this.#connection?.pause();
+    if (client.connection.congested && this.client === client) this.#connection?.pause();
     this.#afterReplies(client);
     return free;
   }

@@ -221,6 +221,19 @@ describe('from a client that is logged in', () => {
         [bytes, m.sync],
         [m.run('SELECT 1'), bytes, m.run('SELECT 2'), m.sync],
         [m.query('BEGIN'), bytes, m.sync, m.query('ROLLBACK')],
+        [
+          m.functionCall(0),
+          bytes,
+          m.query('SELECT 1'),
+          m.bind({ statement: 'never' }),
+          m.query('SELECT 2'),
+          m.sync,
+          m.copyDone,
+          m.sync,
+          m.copyFail(''),
+          m.sync,
+          m.describePortal('never'),
+        ],
         [bytes],
       ]) {
         const client = await stage().login('one');

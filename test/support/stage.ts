@@ -67,7 +67,7 @@ export function useStage(options: StageOptions): () => Stage {
 async function endsWell(daemon: Daemon): Promise<void> {
   const status = await daemon.stop('SIGTERM');
   const bugs = daemon.log.filter((line) =>
-    /"?bug|"level":"?(error|fatal|50|60)|"text"/.test(JSON.stringify(line)),
+    /bug:|"level":"?(error|fatal|50|60)|"text"/.test(JSON.stringify(line)),
   );
   assert.deepEqual(bugs, [], 'the daemon has logged no bug, no error and no stack trace');
   assert.equal(status, 0, 'the daemon has ended by itself');
