@@ -68,6 +68,8 @@ class Daemon implements ConsoleHost {
   #readiness: 'starting' | 'ready' | 'draining' = 'starting';
   /** The number of the last RELOAD: what comes of each is logged, however soon one follows another. */
   #reloads = 0;
+  /** When the last stats_period ended; monotonic ms. */
+  #statsAt = systemClock.now();
   #exit: (status: number) => void = () => {};
 
   constructor(options: RunOptions, log: LogSink) {
@@ -88,7 +90,6 @@ class Daemon implements ConsoleHost {
   }
 
   async run(): Promise<number> {
-    const { settings } = this.pooler.config;
     await relayWorks();
     for (const warning of this.#options.warnings) this.#logger.warn({}, formatProblem(warning));
     this.pooler.console = this.#console;
@@ -99,14 +100,12 @@ class Daemon implements ConsoleHost {
       this.#exit = resolve;
     });
     const stopSignals = this.#handleSignals();
-    const ticker = setInterval(() => this.pooler.tick(), TICK);
-    const statsTicker = setInterval(() => this.#tickStats(), settings.stats_period);
+    const ticker = setInterval(() => this.#tick(), TICK);
     this.#readiness = 'ready';
     const first = this.#listener.bound.find((bound) => bound.kind === 'tcp');
     this.#options.listening?.(first?.port ?? 0, http?.address.port ?? 0);
     const status = await ended;
     clearInterval(ticker);
-    clearInterval(statsTicker);
     stopSignals();
     await http?.close();
     return status;
@@ -293,7 +292,11 @@ class Daemon implements ConsoleHost {
     this.pooler.openConfiguredPools();
   }
 
-  #tickStats(): void {
+  #tick(): void {
+    this.pooler.tick();
+    const now = systemClock.now();
+    if (now - this.#statsAt < this.pooler.settings().stats_period) return;
+    this.#statsAt = now;
     const all = [...this.pooler.databaseStats.values()];
     this.averages.tick(all);
     this.#logger.debug({ ...this.averages.read(all) }, 'stats');

@@ -21,7 +21,7 @@ export const seeing = {
   stats_period: setting(duration, {
     default: '60s',
     reload: 'live',
-    help: 'The span of the averages in SHOW STATS, and of the line of statistics in the log.',
+    help: 'The span of the averages in SHOW STATS, and of the line of statistics in the log (level debug).',
   }),
   http_addr: setting(address, {
     default: '127.0.0.1',
