@@ -7,7 +7,7 @@ import type { ServerState } from './server-state.ts';
 export interface PooledServer<Client> {
   /** Never reused: it outlives the server in `PooledClient.lastServerId`. */
   readonly id: number;
-  /** Made as `{ kind: 'connecting', since: now }`; from then on written by `Pool.move` only. */
+  /** Made as `{ kind: 'connecting', since: now }`; from then on written by `ServerRoster.move` only. */
   state: ServerState<Client>;
 }
 

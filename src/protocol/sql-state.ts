@@ -4,7 +4,6 @@
  */
 export const SqlState = {
   successfulCompletion: '00000',
-  connectionException: '08000',
   connectionFailure: '08006',
   protocolViolation: '08P01',
   featureNotSupported: '0A000',
@@ -22,7 +21,6 @@ export const SqlState = {
   objectNotInPrerequisiteState: '55000',
   queryCanceled: '57014',
   adminShutdown: '57P01',
-  crashShutdown: '57P02',
   cannotConnectNow: '57P03',
   idleSessionTimeout: '57P05',
   idleInTransactionSessionTimeout: '25P03',

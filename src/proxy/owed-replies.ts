@@ -109,11 +109,6 @@ export class OwedReplies<Ref> {
     return this.#size > 0 && (this.#at(0) & OWN) !== 0;
   }
 
-  /** The kind of the oldest entry, 0 if there is none. */
-  get headKind(): number {
-    return this.#size === 0 ? 0 : this.#at(0) & KIND;
-  }
-
   get headRef(): Ref | undefined {
     return this.#size === 0 ? undefined : this.#refs[this.#head];
   }
@@ -124,15 +119,6 @@ export class OwedReplies<Ref> {
       const ref = this.#refs[this.#slot(index)];
       if (ref !== undefined) yield ref;
     }
-  }
-
-  /** A Sync, Query or FunctionCall is under way, so that a ReadyForQuery will come. */
-  get readyIsDue(): boolean {
-    for (let index = 0; index < this.#size; index++) {
-      const kind = this.#at(index) & KIND;
-      if (kind === Owed.sync || kind === Owed.query || kind === Owed.functionCall) return true;
-    }
-    return false;
   }
 
   /** A message of kind `entry` (with OWN if it is ours) goes to the server now. */

@@ -80,7 +80,7 @@ const replayEntries = {
 
 export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, FrameVisitor {
   readonly id: number;
-  /** Written by `Pool.move` only. */
+  /** Written by `ServerRoster.move` only. */
   state: ServerState<PoolUser>;
   readonly owner: ServerOwner;
   readonly connectedAt = Date.now();
@@ -158,7 +158,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     });
   }
 
-  /** The login is through; `rest` are bytes that came behind it. */
+  /** The login is through; `reported` is what the server told of itself. */
   connected(connection: Connection, reported: InternedMap): void {
     this.#connection = connection;
     this.#out = new Outbox(connection);

@@ -351,10 +351,8 @@ describe('OwedReplies', () => {
     const { owed } = sceneOf(Say.badParse, Say.bind, '*', Say.query, Say.bind);
     assert.equal(owed.skipping, true);
     assert.equal(owed.size, 0);
-    assert.equal(owed.readyIsDue, false);
     owed.push(Owed.sync);
     assert.equal(owed.skipping, false);
-    assert.equal(owed.readyIsDue, true);
   });
 
   test('tells which references a failure has dropped, the last one first, and no others', () => {
@@ -390,7 +388,6 @@ describe('OwedReplies', () => {
       for (let count = 0; count < 7; count++) owed.push(next % 3 === 0 ? Owed.bind | OWN : Owed.bind, next++);
       for (let count = 0; count < 4; count++) {
         assert.equal(owed.headRef, oldest);
-        assert.equal(owed.headKind, Owed.bind);
         assert.equal(owed.headIsOwn, oldest % 3 === 0);
         assert.equal(owed.reply(Backend.bindComplete), oldest++ % 3 === 0);
       }
