@@ -18,12 +18,14 @@ import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { query } from '../protocol/frontend.ts';
 import { InternedMap } from '../session/interned-map.ts';
-import { sessionSettingsSql } from '../session/replay.ts';
+import { sweepSql } from '../session/guest-statements.ts';
+import { isCleanable } from '../session/pins.ts';
 import type { Cancels } from './cancel.ts';
 import { clean } from './cleaning.ts';
 import type { ClientSession } from './client-session.ts';
 import { Errand } from './errand.ts';
 import { Owed } from './owed-replies.ts';
+import { PoolTracking, type SessionPolicy } from './pool-tracking.ts';
 import type { PoolUser } from './pool-user.ts';
 import { serverCloseReason } from './close-reasons.ts';
 import type { ServerCapacity } from './server-capacity.ts';
@@ -53,6 +55,12 @@ export interface ProxyPoolContext {
   nextId(): number;
 }
 
+interface PoolRules {
+  readonly config: Config;
+  readonly mode: 'session' | 'transaction';
+  readonly policy: SessionPolicy;
+}
+
 /** Errors of a server's login that pass by themselves. */
 const transientStates: ReadonlySet<string> = new Set([
   SqlState.cannotConnectNow,
@@ -67,6 +75,8 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   readonly database: string;
   readonly user: string;
   readonly stats: DatabaseStats;
+  readonly tracking: PoolTracking;
+  #rulesKept: PoolRules | undefined;
   readonly #context: ProxyPoolContext;
   #pool: Pool<PoolUser, ServerSession> | undefined;
   /** What a fresh session reports, once a server has told. */
@@ -86,6 +96,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     this.database = database;
     this.user = user;
     this.stats = stats;
+    this.tracking = new PoolTracking({ clock: context.clock, configured: () => this.#rules.policy });
   }
 
   /** The pool that decides for this one; given right after it was made. */
@@ -106,8 +117,26 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   }
 
   get mode(): 'session' | 'transaction' {
-    const entry = this.#context.entry(this.database);
-    return entry === undefined ? 'transaction' : this.#context.mode(entry, this.user);
+    return this.#rules.mode;
+  }
+
+  /** What becomes of session state: nothing has to in session mode. */
+  get policy(): SessionPolicy {
+    return this.#rules.mode === 'session' ? 'off' : this.tracking.policy;
+  }
+
+  /** What the configuration says now. */
+  get #rules(): PoolRules {
+    const { config } = this.#context;
+    if (this.#rulesKept?.config !== config) {
+      const entry = this.#context.entry(this.database);
+      this.#rulesKept = {
+        config,
+        mode: entry === undefined ? 'transaction' : this.#context.mode(entry, this.user),
+        policy: entry?.session_state ?? this.#context.settings().session_state,
+      };
+    }
+    return this.#rulesKept;
   }
 
   // --- for clients -------------------------------------------------------------------------------------------------------
@@ -137,13 +166,19 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       return;
     }
     const busy = !server.quiet;
-    this.pool.hold(server, 'clean');
     const saidGoodbye = reason === 'client_close_request';
+    if (client.pin !== undefined && !isCleanable(client.pin)) {
+      // Closed with everything in it. What runs is not waited for.
+      this.pool.close(server, 'session state cannot be cleaned');
+      if (busy) void this.#sendCancel(server, () => server.state.kind === 'closing');
+      return;
+    }
+    this.pool.hold(server, 'clean');
     if (busy) this.#abandoned.set(server, saidGoodbye ? this.#context.clock.now() : undefined);
     if (busy && !saidGoodbye) this.#cancelAbandoned(server);
-    const resetQuery = this.mode === 'session' ? this.#context.settings().server_reset_query : '';
     clean(server, {
-      resetQuery,
+      resetQuery: this.#resetQuery(client),
+      hasLeftovers: client.isTracked,
       ended: (_, goOn) => {
         this.#abandoned.delete(server);
         if (server.cancels === 0) goOn();
@@ -152,6 +187,13 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       done: () => this.release(server),
       failed: (_, why) => this.pool.close(server, why),
     });
+  }
+
+  #resetQuery({ pin }: ClientSession): string {
+    if (this.mode === 'session') return this.#context.settings().server_reset_query;
+    return pin?.reasons.some((reason) => reason === 'prepare' || reason === 'policy') === true
+      ? 'DISCARD ALL'
+      : '';
   }
 
   /** What a fresh session reports; asks a server if none has told yet. @throws {ClientError} the server's own error */
@@ -280,6 +322,12 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     server.unlink();
     client?.released();
     this.release(server);
+    client?.settled();
+  }
+
+  pinned(server: ServerSession, client: ClientSession): void {
+    const { reasons = [] } = client.pin ?? {};
+    this.#log('debug', server, `client keeps its server: ${reasons.join(', ')}`);
   }
 
   doubted(server: ServerSession, reason: string): void {
@@ -360,9 +408,9 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     server.askQuery(connectQuery, ({ error }) => {
       if (error !== undefined) this.#log('warn', server, `connect_query failed: ${error.message}`);
       // What it has set is to be there for every client, also behind the RESET ALL of a replay.
-      server.askQuery(sessionSettingsSql, ({ rows }) => {
+      server.askQuery(sweepSql, ({ rows }) => {
         server.adoptAsFresh(InternedMap.of(rows.map(([name, hex]) => [name ?? '', hex ?? ''])));
-        this.#fresh = server.fresh;
+        this.#fresh = server.reports.fresh;
         ready();
       });
     });
@@ -389,7 +437,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     try {
       let fresh = InternedMap.empty;
       await Errand.run(this, this.#context.settings().query_wait_timeout, (server, done) => {
-        ({ fresh } = server);
+        ({ fresh } = server.reports);
         done();
       });
       return this.#fresh ?? fresh;

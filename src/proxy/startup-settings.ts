@@ -10,7 +10,8 @@ import { FrameWriter } from '../protocol/frame-writer.ts';
 import * as frontend from '../protocol/frontend.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { parseStartupOptions } from '../protocol/startup-options.ts';
-import { arrayLiteral, toHex } from '../session/replay.ts';
+import { arrayLiteral } from '../session/guest-statements.ts';
+import { toHex } from '../session/replay.ts';
 import { Owed } from './owed-replies.ts';
 import type { ServerSession } from './server-session.ts';
 

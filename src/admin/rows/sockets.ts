@@ -104,7 +104,7 @@ function serverRow(
     closeNeeded: pool.closeNeeded(server),
     linked: client?.id,
     remotePid: server.processId,
-    applicationName: client?.applicationName ?? server.reported.get('application_name') ?? '',
+    applicationName: client?.applicationName ?? server.reports.reported.get('application_name') ?? '',
     preparedStatements: server.statements.size,
     id: server.id,
   };
