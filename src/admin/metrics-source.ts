@@ -26,7 +26,7 @@ export function metricsSource({ source, version, droppedLogLines }: MetricsSourc
     stats: () => statsRows(source),
     lists: () => lists(source),
     *clients() {
-      for (const client of pooler.clients.values()) {
+      for (const client of pooler.clients.all.values()) {
         const { user, applicationName } = client;
         yield { database: client.pool.database, user, applicationName, state: clientState(client) };
       }

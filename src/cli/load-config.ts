@@ -6,7 +6,7 @@ import type { Config, DatabaseEntry, Settings, UserEntry } from '../config/confi
 import { loadConfig } from '../config/load.ts';
 import type { Origin, Problem } from '../config/problem.ts';
 import { buildClientTls, buildServerTls, type Built, type ServerTls, type TlsSettings } from '../net/tls.ts';
-import type { TlsContexts } from '../proxy/pooler.ts';
+import type { TlsContexts } from '../proxy/pool-context.ts';
 
 export interface LoadedConfig {
   readonly config: Config;

@@ -1,4 +1,5 @@
 /** The timeouts that hit clients. One pass over all of them a few times a second, instead of a timer for each. */
+import type { Connection } from '../net/connection.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import type { ClientDisconnectReason } from '../observability/reasons.ts';
@@ -9,17 +10,19 @@ interface Expiry {
   readonly reason: ClientDisconnectReason;
 }
 
-/** `tcpUserTimeout` in ms, 0 = off. */
-export function sweepClients(clients: Iterable<ClientSession>, tcpUserTimeout: number): void {
+/** tcp_user_timeout, which Node cannot set on a socket: a peer that takes nothing of what is queued for it for `limit` ms is cut off. */
+export function dropStalled(connections: Iterable<Connection>, limit: number): void {
+  if (limit === 0) return;
+  const now = performance.now();
+  for (const connection of connections) {
+    const since = connection.stalledSince(now);
+    if (since !== undefined && now - since > limit) connection.destroy(new Error('tcp_user_timeout'));
+  }
+}
+
+export function sweepClients(clients: Iterable<ClientSession>): void {
   const now = performance.now();
   for (const client of clients) {
-    if (tcpUserTimeout > 0) {
-      const since = client.connection.stalledSince(now);
-      if (since !== undefined && now - since > tcpUserTimeout) {
-        client.connection.destroy(new Error('tcp_user_timeout'));
-        continue;
-      }
-    }
     const expired = expiry(client, now);
     if (expired !== undefined) client.fail(expired.error, expired.reason);
   }

@@ -31,7 +31,7 @@ export interface SocketRow {
 }
 
 export function* clientRows(source: RowSource): Generator<SocketRow, void, undefined> {
-  for (const client of source.pooler.clients.values()) yield clientRow(client);
+  for (const client of source.pooler.clients.all.values()) yield clientRow(client);
   for (const client of source.consoles()) yield consoleRow(client);
 }
 

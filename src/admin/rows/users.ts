@@ -28,7 +28,7 @@ export function userRows(source: RowSource): UserStatus[] {
       maxUserConnections: entry?.max_user_connections ?? settings.max_user_connections,
       currentConnections: pooler.pools.userServers(name),
       maxUserClientConnections: entry?.max_user_client_connections ?? settings.max_user_client_connections,
-      currentClientConnections: pooler.clientsOf('user', name),
+      currentClientConnections: pooler.clients.count('user', name),
     };
   });
 }
