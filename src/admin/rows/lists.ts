@@ -23,8 +23,8 @@ export function lists(source: RowSource): Lists {
     loginClients: Math.max(connections - usedClients, 0),
     freeServers: servers - usedServers,
     usedServers,
-    dnsNames: 0,
+    dnsNames: pooler.context.resolver.hostCount,
     dnsZones: 0,
-    dnsQueries: 0,
+    dnsQueries: pooler.context.resolver.lookUps,
   };
 }
