@@ -233,6 +233,15 @@ describe('SHOW', () => {
     assert.equal(Object.keys(totals).length, 24);
   });
 
+  test('TOTALS count what the console is asked, each command as a transaction', async () => {
+    const count = async (): Promise<unknown[]> => {
+      const totals = byFirst(await show('TOTALS'));
+      return ['total_query_count', 'total_xact_count'].map((name) => totals[name]?.['value']);
+    };
+    const [queries, transactions] = await count();
+    assert.deepEqual(await count(), [Number(queries) + 1, Number(transactions) + 1].map(String));
+  });
+
   test('CONFIG shows every setting once, in order, and no secret', async () => {
     const rows = await show('CONFIG');
     const keys = rows.map(({ key }) => String(key));
