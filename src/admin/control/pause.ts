@@ -38,9 +38,11 @@ export const resume: Control = {
 export const reconnect: Control = {
   argument: 'database, or none',
   usage: '[<db>]',
-  run(context, database) {
+  async run(context, database) {
     checkDatabase(context, 'reconnect', database);
-    context.host.pooler.pools.reconnect(database);
+    const { pools } = context.host.pooler;
+    if ((await pools.mayReconnect(database, context.signal)) === 'aborted') throw canceledByUser();
+    pools.reconnect(database);
     return { tag: 'RECONNECT' };
   },
 };
