@@ -280,13 +280,14 @@ class Daemon implements ConsoleHost {
   /** Puts a checked configuration into force. @throws {StartError} before anything is changed */
   #apply(found: Changes, tls: TlsContexts): void {
     const { config, refusalRoom } = withinDescriptors(found.config, this.#logger);
+    const outdated = this.pooler.context.outdatedBy(found.config, tls);
     this.pooler.reconfigure(config, tls, refusalRoom);
     this.#log.setLevel(config.settings.log_level);
     const removed = new ClientError('database removed', { sqlState: SqlState.adminShutdown });
     for (const name of found.databases.removed) {
       if (name !== '*' && this.pooler.entry(name) === undefined) this.pooler.removeDatabase(name, removed);
     }
-    for (const name of found.databases.reconnect) {
+    for (const name of new Set([...found.databases.reconnect, ...outdated])) {
       if (name === '*') this.pooler.reconnectFallback();
       else this.pooler.pools.reconnect(name);
     }

@@ -87,6 +87,18 @@ export class PoolContext implements ProxyPoolContext {
     return this.#tls.serversOf(entry);
   }
 
+  /** Databases whose servers were logged in to with TLS files that have another content in `tls`; "*" for the fallback. */
+  outdatedBy(config: Config, tls: TlsContexts): string[] {
+    const outdated = (old: DatabaseEntry | undefined, next: DatabaseEntry | undefined): boolean =>
+      old !== undefined &&
+      next !== undefined &&
+      this.#tls.serversOf(old)?.digest !== tls.serversOf(next)?.digest;
+    const names = [...this.#config.databases]
+      .filter(([name, entry]) => outdated(entry, config.databases.get(name)))
+      .map(([name]) => name);
+    return outdated(this.#config.fallback, config.fallback) ? [...names, '*'] : names;
+  }
+
   /** Of all users that are known. */
   get secrets(): ReadonlyMap<string, Secret> {
     return this.#secrets;
