@@ -17,6 +17,7 @@ import type { ClientDescription, PoolPort } from '../pool/port.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { query } from '../protocol/frontend.ts';
+import { TransactionStatus } from '../protocol/message-types.ts';
 import { InternedMap } from '../session/interned-map.ts';
 import { sweepSql } from '../session/guest-statements.ts';
 import { isCleanable } from '../session/pins.ts';
@@ -246,6 +247,12 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       const { state } = server;
       const stalled = stallLimit === 0 ? undefined : server.connection?.stalledSince(now);
       if (stalled !== undefined && now - stalled > stallLimit) server.destroy();
+      const settingUp = state.kind === 'connecting' && server.connection !== undefined;
+      if (settingUp && checkPatience > 0 && now - state.since > checkPatience) {
+        this.#log('warn', server, 'connect_query took too long');
+        this.pool.close(server, 'connect timeout');
+        void this.#sendCancel(server, () => server.state.kind === 'closing');
+      }
       if (state.kind !== 'tested') continue;
       const limit = state.purpose === 'clean' ? patience + GOODBYE_PATIENCE : checkPatience;
       if (limit > 0 && now - state.since > limit) this.pool.close(server, `${state.purpose} took too long`);
@@ -408,11 +415,18 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     server.askQuery(connectQuery, ({ error }) => {
       if (error !== undefined) this.#log('warn', server, `connect_query failed: ${error.message}`);
       // What it has set is to be there for every client, also behind the RESET ALL of a replay.
-      server.askQuery(sweepSql, ({ rows }) => {
-        server.adoptAsFresh(InternedMap.of(rows.map(([name, hex]) => [name ?? '', hex ?? ''])));
-        this.#fresh = server.reports.fresh;
-        ready();
-      });
+      const adopt = (): void =>
+        server.askQuery(sweepSql, ({ rows }) => {
+          server.adoptAsFresh(InternedMap.of(rows.map(([name, hex]) => [name ?? '', hex ?? ''])));
+          this.#fresh = server.reports.fresh;
+          ready();
+        });
+      if (server.status === TransactionStatus.idle) {
+        adopt();
+        return;
+      }
+      this.#log('warn', server, 'connect_query leaves a transaction open, which is rolled back');
+      server.askQuery('ROLLBACK', adopt);
     });
   }
 
