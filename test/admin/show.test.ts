@@ -205,6 +205,7 @@ describe('SHOW', () => {
     const rows = byFirst(await show('USERS'));
     assert.equal(rows['looker']?.['pool_size'], '7');
     assert.equal(rows['boss']?.['pool_size'], null);
+    assert.ok(Number(rows['looker']['current_client_connections']) >= 1, 'who is on the console counts');
   });
 
   test('STATS counts what went through, the same in its relatives', async () => {
