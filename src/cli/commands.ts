@@ -1,6 +1,7 @@
 /** The command line: which words there are, and what each does. What a command needs is imported when it runs. */
 import { text } from 'node:stream/consumers';
 import yargs from 'yargs';
+import { startFailure } from './start-error.ts';
 import { version } from './version.ts';
 
 /** Exit statuses: 1 for a start that failed, 2 for a configuration that is wrong. */
@@ -29,7 +30,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       ['run [config]', '$0'],
       'Run the pooler',
       (y) => y.positional('config', config),
-      async ({ config: path }) => run(() => runPooler(path))(),
+      async ({ config: path }) => run(() => starting(() => runPooler(path)))(),
     )
     .command(
       'check [config]',
@@ -43,7 +44,12 @@ export async function main(argv: readonly string[]): Promise<number> {
       (y) => y.positional('config', config),
       async ({ config: path }) => run(() => print(path))(),
     )
-    .command('demo', 'Run the pooler in front of an embedded PostgreSQL', {}, run(demo))
+    .command(
+      'demo',
+      'Run the pooler in front of an embedded PostgreSQL',
+      {},
+      run(() => starting(demo)),
+    )
     .command(
       'healthcheck [config]',
       'Ask the running pooler whether it is ready; for HEALTHCHECK and ECS',
@@ -90,24 +96,29 @@ async function load(path: string | undefined) {
   return outcome;
 }
 
+async function starting(work: () => Promise<number>): Promise<number> {
+  try {
+    return await work();
+  } catch (error) {
+    const line = startFailure(error);
+    if (line === undefined) throw error;
+    complain(`ostler: ${line}`);
+    return FAILED;
+  }
+}
+
 async function runPooler(path: string | undefined): Promise<number> {
   const outcome = await load(path);
   if (!outcome.ok) return WRONG_CONFIG;
-  const [{ runDaemon, StartError }, { loadEverything }] = await Promise.all([
+  const [{ runDaemon }, { loadEverything }] = await Promise.all([
     import('./daemon.ts'),
     import('./load-config.ts'),
   ]);
-  try {
-    return await runDaemon({
-      loaded: outcome,
-      warnings: outcome.warnings,
-      reload: () => loadEverything(path, process.env),
-    });
-  } catch (error) {
-    if (!(error instanceof StartError)) throw error;
-    complain(`ostler: ${error.message}`);
-    return FAILED;
-  }
+  return runDaemon({
+    loaded: outcome,
+    warnings: outcome.warnings,
+    reload: () => loadEverything(path, process.env),
+  });
 }
 
 async function check(path: string | undefined): Promise<number> {

@@ -24,6 +24,7 @@ import { Pooler } from '../proxy/pooler.ts';
 import { expectedServers } from '../proxy/server-capacity.ts';
 import { drain, shuttingDown } from './drain.ts';
 import { type LoadedConfig, type LoadOutcome, withTls } from './load-config.ts';
+import { StartError } from './start-error.ts';
 import { version } from './version.ts';
 
 /** How often timeouts are looked at, ms; PgBouncer does so three times a second. */
@@ -36,11 +37,6 @@ export interface RunOptions {
   readonly reload: () => LoadOutcome;
   /** Called once clients may come. `httpPort` 0: no HTTP. */
   readonly listening?: (port: number, httpPort: number) => void;
-}
-
-/** A start that failed for a reason that the operator can mend: one clear line, exit status 1. */
-export class StartError extends Error {
-  override readonly name = 'StartError';
 }
 
 /** Runs until it is told to stop; resolves to the exit status. @throws {StartError} */
