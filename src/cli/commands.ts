@@ -10,11 +10,29 @@ const WRONG_CONFIG = 2;
 /** http_port; said here too, because the table of settings takes longer to load than the whole health check. */
 const DEFAULT_HTTP_PORT = 9127;
 
+/** Of scram_iterations. */
+const MAX_ITERATIONS = 10_000_000;
+/** Seconds that a health check may take. */
+const MAX_PATIENCE = 600;
+
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const complain = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** Runs one command line (without node and script) and resolves to the exit status. */
 export async function main(argv: readonly string[]): Promise<number> {
+  try {
+    return await dispatch(argv);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    complain(`${error.message}\n\nRun "ostler --help" for the commands.`);
+    return WRONG_CONFIG;
+  }
+}
+
+/** A word on the command line does not fit. */
+class UsageError extends Error {}
+
+async function dispatch(argv: readonly string[]): Promise<number> {
   let status = 0;
   const run = (command: () => Promise<number>) => async (): Promise<void> => {
     status = await command();
@@ -77,13 +95,16 @@ export async function main(argv: readonly string[]): Promise<number> {
     .strict()
     .exitProcess(false)
     .fail((message, thrown: unknown) => {
-      // What a command threw is a bug of ours; a word that does not fit is the user's.
-      if (thrown instanceof Error) throw thrown;
-      complain(`${message}\n\nRun "ostler --help" for the commands.`);
-      status = WRONG_CONFIG;
+      // What a command threw is a bug of ours; a word that does not fit is the user's. Thrown too, or yargs would go on and run it.
+      throw thrown instanceof Error ? thrown : new UsageError(message);
     });
   await parser.parseAsync();
   return status;
+}
+
+/** What yargs makes of text that is no number is NaN. @throws {UsageError} */
+function checkOption(name: string, fits: boolean, kind: string): void {
+  if (!fits) throw new UsageError(`--${name} must be ${kind}`);
 }
 
 async function load(path: string | undefined) {
@@ -168,6 +189,7 @@ async function healthcheck(
   route: '/ready' | '/live',
   timeout: number,
 ): Promise<number> {
+  checkOption('timeout', timeout > 0 && timeout <= MAX_PATIENCE, `seconds, up to ${String(MAX_PATIENCE)}`);
   const { probe } = await import('../http/probe.ts');
   let host = process.env['OSTLER__OSTLER__HTTP_ADDR'] ?? '127.0.0.1';
   let port = Number(process.env['OSTLER__OSTLER__HTTP_PORT'] ?? DEFAULT_HTTP_PORT);
@@ -182,6 +204,8 @@ async function healthcheck(
 }
 
 async function scramSecret(iterations: number): Promise<number> {
+  const fits = Number.isInteger(iterations) && iterations >= 1 && iterations <= MAX_ITERATIONS;
+  checkOption('iterations', fits, `a whole number from 1 to ${String(MAX_ITERATIONS)}`);
   const { scramVerifierText } = await import('../auth/secrets.ts');
   const password = (await text(process.stdin)).replace(/\r?\n$/, '');
   if (password === '') {
