@@ -104,6 +104,7 @@ class Daemon implements ConsoleHost {
     const status = await ended;
     clearInterval(ticker);
     stopSignals();
+    this.#listener.close();
     await http?.close();
     return status;
   }
@@ -259,7 +260,8 @@ class Daemon implements ConsoleHost {
       return;
     }
     this.#readiness = 'draining';
-    this.#listener?.close();
+    // Over the Unix socket the console stays within reach, to see who is still there.
+    this.#listener?.closeTcp();
     this.pooler.admission.refuseAll(shuttingDown());
     if (mode === 'wait_for_servers') {
       const stopped = new ClientError('server shutting down', { sqlState: SqlState.adminShutdown });

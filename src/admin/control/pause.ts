@@ -30,6 +30,9 @@ export const resume: Control = {
   usage: '[<db>]',
   run(context, database) {
     checkDatabase(context, 'resume', database);
+    if (context.host.pooler.admission.refusal !== undefined) {
+      throw commandError('pooler is shutting down', SqlState.objectNotInPrerequisiteState);
+    }
     throwIf(context.host.pooler.pools.resume(database));
     return { tag: 'RESUME' };
   },
