@@ -42,6 +42,7 @@ export interface ClientLimits {
   readonly queryTimeout: number;
   readonly transactionTimeout: number;
   readonly idleTransactionTimeout: number;
+  readonly pinTimeout: number;
   readonly clientIdleTimeout: number;
   readonly maxPreparedStatements: number;
   readonly maxWaitingBytes: number;
@@ -169,8 +170,17 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     return this.#scanner.streaming;
   }
 
+  /** Nothing runs, and no transaction is open. */
+  get isIdle(): boolean {
+    return this.queryStartedAt === 0 && this.transactionStartedAt === 0;
+  }
+
   describe(): ClientDescription {
-    return { since: this.transactionStartedAt, applicationName: this.applicationName };
+    return {
+      since: this.isIdle ? this.activeAt : this.transactionStartedAt,
+      applicationName: this.applicationName,
+      pinnedBy: this.pin?.reasons.join(', '),
+    };
   }
 
   // --- ConnectionOwner ---------------------------------------------------------------------------------------------------

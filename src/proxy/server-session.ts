@@ -107,6 +107,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   lastClientId = 0;
   /** Cursors, locks and the like may be left that nobody has looked for. */
   mayHaveLeftovers = false;
+  /** The link after which its session was compared with what it is known to carry. */
+  auditedLink = 0;
   /** The linked client has run something that may have drawn from a sequence. */
   mayHaveDrawn = false;
   /** Which of our own statements are prepared. */
@@ -227,6 +229,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     const isStranger = this.lastClientId !== client.id;
     this.lastClientId = client.id;
     this.mayHaveDrawn = false;
+    this.#hasSettled = false;
     const clean = isStranger && (this.mayHaveLeftovers || client.policy === 'strict');
     const sequences = isStranger && this.owner.tracking.readsSequences;
     this.hasOthersSequences = isStranger && !clean && !sequences;

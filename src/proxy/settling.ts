@@ -182,6 +182,7 @@ export class Settling {
     this.#error = undefined;
     this.#results = [];
     this.#rows = [];
+    this.#tracking.stats.sessionProbes++;
     this.#server.sendGuests(batch);
   }
 

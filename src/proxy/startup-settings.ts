@@ -45,6 +45,16 @@ export function startupSettings(
   return settings;
 }
 
+/** The server's refusal of a setting that a client brought, or why the pooler cannot do what the server could. */
+export function startupRefusal(name: string, { sqlState, message, detail, hint }: ErrorFields): ClientError {
+  if (sqlState !== SqlState.cannotChangeNow) return new ClientError(message, { sqlState, detail, hint });
+  return new ClientError(`parameter "${name}" can only be set by a login to the server`, {
+    sqlState: SqlState.featureNotSupported,
+    detail: `The server says: ${message}`,
+    hint: `Server connections are shared: set it for the role (ALTER ROLE … SET ${name}).`,
+  });
+}
+
 const ask = `SELECT pg_catalog.encode(pg_catalog.convert_to(pg_catalog.set_config(n, pg_catalog.convert_from(
     pg_catalog.decode(v, 'hex'), pg_catalog.getdatabaseencoding()), false), pg_catalog.getdatabaseencoding()), 'hex')
   FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS t(n, v)`;
