@@ -9,10 +9,16 @@ const yard = useYard({
   roles: { app: '', forced: '', sticky: '' },
   schema: 'CREATE TABLE visits (who text); GRANT ALL ON visits TO PUBLIC',
   configuration: {
-    ostler: { server_idle_timeout: '1h', server_connect_timeout: '1s', query_wait_timeout: '3s' },
+    ostler: {
+      admin_users: ['boss'],
+      server_idle_timeout: '1h',
+      server_connect_timeout: '1s',
+      query_wait_timeout: '3s',
+    },
     databases: {
       postgres: { pool_size: 4 },
       single: { pool_size: 1 },
+      round: { pool_size: 3 },
       session: { pool_mode: 'session', pool_size: 1 },
       forced: { user: 'forced', password: 'in the stable, 3 horses' },
       groomed: {
@@ -26,7 +32,7 @@ const yard = useYard({
       fleeting: { server_lifetime: '300ms' },
       '*': {},
     },
-    users: { app: {}, forced: {}, sticky: { pool_mode: 'session' } },
+    users: { app: {}, boss: {}, forced: {}, sticky: { pool_mode: 'session' } },
   },
 });
 
@@ -54,6 +60,21 @@ describe('in transaction mode a server', () => {
     assert.equal(new Set(pids).size, 3);
     for (const [n, client] of clients.entries()) assert.equal(await backendPid(client), pids[n]);
     await Promise.all(clients.map((client) => leave(client)));
+  });
+
+  test('is with server_round_robin the one that has been idle longest', async () => {
+    const console = await yard().client({ user: 'boss', database: 'pgbouncer' });
+    await console.query('SET server_round_robin = 1');
+    const clients = await each(3, () => yard().client({ database: 'round' }));
+    const pids = await inTransactions(clients);
+    assert.equal(new Set(pids).size, 3);
+    const [client] = clients;
+    assert.ok(client !== undefined);
+    for (let n = 0; n < 6; n += 1) assert.equal(await backendPid(client), pids[n % 3]);
+    await console.query('SET server_round_robin = 0');
+    const last = await backendPid(client);
+    for (let n = 0; n < 3; n += 1) assert.equal(await backendPid(client), last, 'else the one used last');
+    await Promise.all([console, ...clients].map((one) => leave(one)));
   });
 
   test('is logged in as the user of its entry, whoever the client is', async () => {
