@@ -59,10 +59,8 @@ test('SHOW PINS tells who keeps a server and why, and no more once it has ended'
   await until(async () => (await pins(console, 'postgres')).length === 1);
   const [row] = await pins(console, 'postgres');
   assert.deepEqual([row?.application_name, row?.reason], ['stable', 'cursor, lock']);
-  const told = yard().daemon.log.find(
-    ({ msg }) => msg === 'client keeps its server connection: cursor, lock',
-  );
-  assert.equal(told?.['applicationName'], 'stable');
+  const told = await logged('client keeps its server connection: cursor, lock');
+  assert.equal(told['applicationName'], 'stable');
   await client.query('CLOSE c; SELECT pg_advisory_unlock(1)');
   await until(async () => (await pins(console, 'postgres')).length === 0);
 });
