@@ -8,8 +8,7 @@
  */
 import { unreachable } from '../base/assert.ts';
 import { CharacterSet, characterSetOf, lengthOfCharacter, maybeSecondByte } from './character-set.ts';
-import { hashByte } from './word-table.ts';
-import { IS_NAME, QUOTED_MASK, words } from './words.ts';
+import { inQuotes, words } from './words.ts';
 
 /** How the server will read the text. */
 export interface Lexing {
@@ -177,10 +176,8 @@ export class Lexer {
 
   #word(bytes: Buffer, start: number, end: number, last: boolean): number {
     let at = start;
-    let hash = 0;
     let byte = bytes[at] ?? 0;
     do {
-      hash = hashByte(hash, byte);
       if (byte < 0x80 || this.#characters === CharacterSet.plain) at++;
       else at += this.#lengthInWord(bytes, at, end);
       byte = bytes[at] ?? 0;
@@ -196,7 +193,7 @@ export class Lexer {
       if (next !== start) return next;
     }
     this.#lastKind = Kind.none;
-    this.#visitor.word(words.find(hash, bytes, start, at, false), bytes, start, at);
+    this.#visitor.word(words.find(bytes, start, at, false), bytes, start, at);
     return at;
   }
 
@@ -227,7 +224,6 @@ export class Lexer {
 
   #quotedWord(bytes: Buffer, start: number, quote: number, end: number, last: boolean): number {
     let at = quote + 1;
-    let hash = 0;
     let doubled = false;
     for (; at < end; at++) {
       const byte = bytes[at] ?? 0;
@@ -235,10 +231,9 @@ export class Lexer {
         if (at + 1 === end && !last) break;
         if (bytes[at + 1] !== 0x22 || at + 1 === end) {
           if (at - start > MAX_TOKEN) return this.#giveUp(end);
-          const code = words.find(hash, bytes, quote + 1, at, true);
           this.#lastKind = Kind.none;
           this.#visitor.quoted(
-            (code & IS_NAME) === 0 ? code & QUOTED_MASK : code,
+            inQuotes(words.find(bytes, quote + 1, at, true)),
             bytes,
             quote + 1,
             at,
@@ -249,7 +244,6 @@ export class Lexer {
         doubled = true;
         at++;
       }
-      hash = hashByte(hash, byte);
     }
     return last || end - start > MAX_TOKEN + 1 ? this.#giveUp(end) : CUT;
   }

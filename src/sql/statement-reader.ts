@@ -5,12 +5,13 @@
  * Every `;` ends a statement, also those inside of CREATE RULE … DO (a; b) and BEGIN ATOMIC: what follows them there can be
  * no SET.
  */
+import { CATALOG_FUNCTION, EFFECT_SHIFT, functions, NO_CALL, SET_CONFIG } from './functions.ts';
 import { ANYTHING, Hint, noHints, type StatementHints } from './hint.ts';
 import type { TokenVisitor } from './lexer.ts';
 import { SetConfigCall } from './set-config-call.ts';
 import { readDeallocate, readSetStatement, type Token, TOKENS_NEEDED } from './set-statement.ts';
 import { fold, MAX_IDENTIFIER, SEED, settingsTouched } from './setting-names.ts';
-import { CATALOG_FUNCTION, CODE_MASK, EFFECT_SHIFT, IS_NAME, Name, NO_CALL, Word } from './words.ts';
+import { inQuotes, Name, Word } from './words.ts';
 
 const SEMICOLON = 0x3b;
 const OPEN = 0x28;
@@ -72,10 +73,10 @@ export class StatementReader implements TokenVisitor {
   #start = 0;
   #end = 0;
   #wasQuoted = false;
-  /** It stands where a function could. */
-  #callable = false;
+  /** The token before it, or before its schema. */
+  #before = 0;
   #qualified = false;
-  #inCatalog = false;
+  #qualifier = 0;
 
   /** The first tokens of a statement that is read as a whole. */
   #head: Token[] | undefined;
@@ -143,7 +144,7 @@ export class StatementReader implements TokenVisitor {
         end: end + this.#place,
       });
     if (this.#setConfig !== undefined) {
-      if ((code & CODE_MASK) === Word.true) this.#setConfig.true();
+      if (code === Word.true) this.#setConfig.true();
       else this.#setConfig.other();
     }
   }
@@ -196,28 +197,20 @@ export class StatementReader implements TokenVisitor {
   }
 
   #name(code: number, bytes: Buffer, start: number, end: number): void {
-    const word = code & CODE_MASK;
-    if (this.#kind === 0) this.#begin((code & IS_NAME) === 0 ? word : 0);
+    if (this.#kind === 0) this.#begin(inQuotes(code) === 0 ? code : 0);
     const previous = this.#previous;
-    if (previous === AFTER_DOT) {
-      this.#qualified = true;
-      this.#inCatalog = (this.#code & CODE_MASK) === Name.pgCatalog;
-    } else {
-      this.#qualified = false;
-      this.#callable = noFunctionBehind[previous] === 0 && (previous !== AFTER_CLOSE || this.#distinctOn);
-    }
-    if (this.#opensCreate)
-      this.#opensCreate =
-        word === Word.or || word === Word.replace || word === Word.scope || word === Word.temporary;
-    if (word !== 0) this.#act(word, previous);
-    else if (code === 0 && this.#kind !== Word.set && startsWithPgTemp(bytes, start, end))
-      this.#bits |= Hint.pins;
+    this.#qualified = previous === AFTER_DOT;
+    if (this.#qualified) this.#qualifier = this.#code;
+    else this.#before = previous;
+    if (code !== 0) this.#act(code, previous);
+    else if (startsWithPgTemp(bytes, start, end) && this.#kind !== Word.set) this.#bits |= Hint.pins;
+    else this.#opensCreate = false;
     this.#isWord = true;
     this.#code = code;
     this.#bytes = bytes;
     this.#start = start;
     this.#end = end;
-    this.#previous = word === 0 ? OTHER : word;
+    this.#previous = code === 0 ? OTHER : code;
   }
 
   #begin(word: number): void {
@@ -263,7 +256,14 @@ export class StatementReader implements TokenVisitor {
 
   /** What a word means where it stands. */
   #act(word: number, previous: number): void {
+    const opensCreate = this.#opensCreate;
+    this.#opensCreate = false;
     switch (word) {
+      case Word.or:
+      case Word.replace:
+      case Word.scope:
+        this.#opensCreate = opensCreate;
+        break;
       case Word.into:
         if (previous !== Word.insert && previous !== Word.merge) this.#bits |= Hint.pins;
         break;
@@ -273,8 +273,7 @@ export class StatementReader implements TokenVisitor {
         this.#definitions++;
         break;
       case Word.temporary:
-        if (!this.#opensCreate) break;
-        this.#opensCreate = false;
+        if (!opensCreate) break;
         this.#temporaryDefinitions++;
         this.#bits |= Hint.pins;
         break;
@@ -305,15 +304,17 @@ export class StatementReader implements TokenVisitor {
 
   /** "(" stands behind a word. */
   #call(): void {
-    const code = this.#code;
-    if ((code & NO_CALL) !== 0 && !this.#qualified) return;
-    this.#bits |= code >>> EFFECT_SHIFT;
-    if ((code & CODE_MASK) === Name.setConfig) {
+    const found = functions.find(this.#bytes, this.#start, this.#end, this.#wasQuoted);
+    if ((found & NO_CALL) !== 0 && !this.#qualified && !this.#wasQuoted) return;
+    this.#bits |= found >>> EFFECT_SHIFT;
+    if ((found & SET_CONFIG) !== 0) {
       if (this.#setConfig === undefined) this.#setConfig = new SetConfigCall();
       else this.#bits |= Hint.opaque;
     }
-    if ((code & CATALOG_FUNCTION) !== 0 && (!this.#qualified || this.#inCatalog)) return;
-    if (!this.#callable || !this.#runs) return;
+    const inCatalog = !this.#qualified || this.#qualifier === Name.pgCatalog;
+    if (((found & CATALOG_FUNCTION) !== 0 && inCatalog) || !this.#runs) return;
+    const before = this.#before;
+    if (noFunctionBehind[before] !== 0 || (before === AFTER_CLOSE && !this.#distinctOn)) return;
     const written = this.#bytes.toString(
       'utf8',
       this.#start,

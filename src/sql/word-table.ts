@@ -1,22 +1,34 @@
 /** A table of words that is asked with bytes: no string is made, and nothing is allocated. */
 import { invariant } from '../base/assert.ts';
 
-/** How a hash takes up one more byte. Letters count as lower case; callers start from 0. */
-export const hashByte = (hash: number, byte: number): number => (Math.imul(hash, 31) + (byte | 0x20)) | 0;
-
-const slotOf = (hash: number, mask: number): number => (hash ^ (hash >>> 13)) & mask;
+/** Of six bytes all over the word and of its length: a hash of all its bytes costs more than all the rest. Upper case is lower case. */
+function hashOf(bytes: Buffer, start: number, end: number): number {
+  const length = end - start;
+  const quarter = length >> 2;
+  const first =
+    (bytes[start] ?? 0) | ((bytes[start + quarter] ?? 0) << 8) | ((bytes[end - 1 - quarter] ?? 0) << 16);
+  const second = (bytes[start + (length >> 1)] ?? 0) | ((bytes[end - 1] ?? 0) << 8) | (length << 24);
+  const third = bytes[end - (length > 1 ? 2 : 1)] ?? 0;
+  const hash =
+    Math.imul(first | 0x202020, 0x9e3779b1) ^
+    Math.imul(second | 0x2020, 0x85ebca6b) ^
+    Math.imul(third | 0x20, 0xc2b2ae35);
+  return hash ^ (hash >>> 15);
+}
 
 export class WordTable {
   /** Slot → index of its word, from 1; 0 is a free slot. At most a quarter is taken, so that misses are short. */
   readonly #slots: Uint16Array;
   readonly #mask: number;
+  /** Length → the first letters of words of this length, a bit each: most words that are asked for end here. */
+  readonly #firsts = new Int32Array(64);
   readonly #hashes: Int32Array;
   readonly #codes: Int32Array;
   /** The words one behind the other; `#starts` has one more entry than there are words. */
   readonly #text: Buffer;
   readonly #starts: Int32Array;
 
-  /** Words are lower-case ASCII; a code is any number but 0. */
+  /** Words are lower-case ASCII of at most 63 characters; a code is any number but 0. */
   constructor(words: ReadonlyMap<string, number>) {
     const size = words.size;
     invariant(size < 0xffff, 'a word table has fewer than 65,535 words');
@@ -32,18 +44,20 @@ export class WordTable {
       const end = start + word.length;
       this.#starts[index + 1] = end;
       this.#codes[index] = code;
-      let hash = 0;
-      for (let at = start; at < end; at++) hash = hashByte(hash, this.#text[at] ?? 0);
+      this.#firsts[word.length] = (this.#firsts[word.length] ?? 0) | (1 << ((this.#text[start] ?? 0) & 31));
+      const hash = hashOf(this.#text, start, end);
       this.#hashes[index] = hash;
-      let slot = slotOf(hash, this.#mask);
+      let slot = hash & this.#mask;
       while (this.#slots[slot] !== 0) slot = (slot + 1) & this.#mask;
       this.#slots[slot] = ++index;
     }
   }
 
-  /** The code of the word in `bytes`, or 0. `hash` is that of its bytes; `exactly`: upper case differs from lower case. */
-  find(hash: number, bytes: Buffer, start: number, end: number, exactly: boolean): number {
-    let slot = slotOf(hash, this.#mask);
+  /** The code of the word in `bytes`, or 0. `exactly`: upper case differs from lower case. */
+  find(bytes: Buffer, start: number, end: number, exactly: boolean): number {
+    if ((((this.#firsts[end - start] ?? 0) >>> ((bytes[start] ?? 0) & 31)) & 1) === 0) return 0;
+    const hash = hashOf(bytes, start, end);
+    let slot = hash & this.#mask;
     for (;;) {
       const index = (this.#slots[slot] ?? 0) - 1;
       if (index < 0) return 0;

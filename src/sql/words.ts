@@ -1,14 +1,4 @@
-/**
- * The words that mean something to hints, as one table: word → code.
- *
- *     bits 0–6   which word it is (`Word`), 0 for the many that only are harmless
- *     bit  7     it is a name, not a keyword: it means the same in quotes
- *     bit  8     a keyword that is no function although "(" may follow it
- *     bit  9     a function of pg_catalog
- *     bits 12…   the hints that calling this function gives
- */
-import { CATALOG_FUNCTIONS, RESERVED_WORDS } from './catalog-functions.ts';
-import { ANYTHING, Hint } from './hint.ts';
+/** The few words that the reader of statements acts on, as a table: word → code. All other words have code 0. */
 import { WordTable } from './word-table.ts';
 
 /** Words that the reader of statements acts on. */
@@ -56,16 +46,12 @@ export const Word = {
   alterExpression: 37,
 } as const;
 
-/** Names, in the same range of numbers. */
-export const Name = { setConfig: 64, pgCatalog: 65, pgSettings: 66 } as const;
+/** Names, in the same range of numbers: they mean the same in quotes, which make no keyword of a keyword. */
+export const Name = { pgCatalog: 64, pgSettings: 65 } as const;
+const FIRST_NAME = Name.pgCatalog;
 
-export const CODE_MASK = 0x7f;
-export const IS_NAME = 0x80;
-export const NO_CALL = 0x100;
-export const CATALOG_FUNCTION = 0x200;
-export const EFFECT_SHIFT = 12;
 /** What is left of a code when the word stands in quotes. */
-export const QUOTED_MASK = ~(CODE_MASK | NO_CALL);
+export const inQuotes = (code: number): number => (code < FIRST_NAME ? 0 : code);
 
 /** Codes that stand for several words. */
 const groups: readonly (readonly [number, string])[] = [
@@ -79,52 +65,14 @@ const groups: readonly (readonly [number, string])[] = [
   [Word.alterExpression, 'default using check'],
 ];
 
-/** Keywords that can be names of functions too, but are nearly always what comes before a parenthesis in the grammar. */
-const BEFORE_PARENTHESES =
-  'by columns conflict copy cross cube escape explain filter full ilike include inner insert is join key like ' +
-  'materialized natural of operator over passing prepare rollup rows set sets similar varying within';
-
-/** Those functions of pg_catalog that leave something in the session, or run what they are given as text. */
-const effects: readonly (readonly [number, string])[] = [
-  [Hint.seed, 'setseed'],
-  [Hint.sequences, 'currval lastval'],
-  [Hint.nextval, 'nextval setval'],
-  // Those named …_xact_… are not here: such locks end with their transaction.
-  [
-    Hint.locks,
-    'pg_advisory_lock pg_advisory_lock_shared pg_try_advisory_lock pg_try_advisory_lock_shared ' +
-      'pg_advisory_unlock pg_advisory_unlock_shared pg_advisory_unlock_all',
-  ],
-  [
-    Hint.permanent,
-    'dblink_connect dblink_connect_u pg_backup_start pg_start_backup pg_replication_origin_session_setup ' +
-      'pg_create_physical_replication_slot pg_create_logical_replication_slot ' +
-      'pg_copy_physical_replication_slot pg_copy_logical_replication_slot',
-  ],
-  [
-    ANYTHING,
-    'query_to_xml query_to_xmlschema query_to_xml_and_xmlschema cursor_to_xml cursor_to_xmlschema ' +
-      'ts_stat ts_rewrite',
-  ],
-];
-
-const split = (words: string): string[] => words.split(' ');
-
 function allCodes(): Map<string, number> {
-  const codes = new Map<string, number>();
-  const add = (bits: number, words: string): void => {
-    for (const word of split(words)) codes.set(word, (codes.get(word) ?? 0) | bits);
-  };
-  add(CATALOG_FUNCTION, CATALOG_FUNCTIONS);
-  add(NO_CALL, RESERVED_WORDS);
-  add(NO_CALL, BEFORE_PARENTHESES);
-  for (const [hints, words] of effects) add((hints << EFFECT_SHIFT) | CATALOG_FUNCTION, words);
+  const codes = new Map<string, number>([
+    ['pg_catalog', Name.pgCatalog],
+    ['pg_settings', Name.pgSettings],
+  ]);
   const grouped = new Set(groups.map(([code]) => code));
-  for (const [word, code] of Object.entries(Word)) if (!grouped.has(code)) add(code, word);
-  for (const [code, words] of groups) add(code, words);
-  add(Name.setConfig | IS_NAME, 'set_config');
-  add(Name.pgCatalog | IS_NAME, 'pg_catalog');
-  add(Name.pgSettings | IS_NAME, 'pg_settings');
+  for (const [word, code] of Object.entries(Word)) if (!grouped.has(code)) codes.set(word, code);
+  for (const [code, words] of groups) for (const word of words.split(' ')) codes.set(word, code);
   return codes;
 }
 
