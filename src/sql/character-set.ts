@@ -22,9 +22,10 @@ const sets = new Map<string, CharacterSet>([
   ['GB18030', CharacterSet.gb18030],
 ]);
 
+/** `encoding` as PostgreSQL reports client_encoding. */
 export function characterSetOf(encoding: string | undefined): CharacterSet {
-  if (encoding === undefined) return CharacterSet.unknown;
-  return sets.get(encoding.toUpperCase()) ?? CharacterSet.plain;
+  if (encoding === 'UTF8') return CharacterSet.plain;
+  return encoding === undefined ? CharacterSet.unknown : (sets.get(encoding) ?? CharacterSet.plain);
 }
 
 /** The length of the character that begins at `at` with a byte from 0x80 on; 1 where byte by byte is right. */

@@ -50,15 +50,13 @@ type Inside = (typeof Inside)[keyof typeof Inside];
 const Kind = { none: 0, plain: 1, escape: 2, raw: 3, unsure: 4 } as const;
 type Kind = (typeof Kind)[keyof typeof Kind];
 
+const SYMBOL = 0;
 const SPACE = 1;
 const NEWLINE = 2;
 const LETTER = 3;
 const DIGIT = 4;
-const QUOTE = 5;
-const DOUBLE_QUOTE = 6;
-const DOLLAR = 7;
-const MINUS = 8;
-const SLASH = 9;
+/** One of ' " $ - / */
+const DELIMITER = 5;
 /** Beside one of the above: may stand in an identifier. */
 const IN_WORD = 16;
 const CLASS_MASK = 15;
@@ -75,11 +73,11 @@ for (let byte = 0; byte < 256; byte++) {
   // VT is white space from PostgreSQL 16 on, and an error before.
   else if (/[ \t\f\v]/.test(character)) classes[byte] = SPACE;
 }
-classes[0x27] = QUOTE;
-classes[0x22] = DOUBLE_QUOTE;
-classes[0x24] = DOLLAR | IN_WORD;
-classes[0x2d] = MINUS;
-classes[0x2f] = SLASH;
+for (const delimiter of Buffer.from(`'"-/`)) classes[delimiter] = DELIMITER;
+classes[0x24] = DELIMITER | IN_WORD;
+
+/** Without the bytes whose characters may go on with one that looks like ASCII. */
+const singleByteClasses = classes.map((kind, byte) => (byte < 0x80 ? kind : kind & CLASS_MASK));
 
 export class Lexer {
   readonly #visitor: TokenVisitor;
@@ -136,59 +134,65 @@ export class Lexer {
 
   /** Up to a comment or a long string, or the end. Returns the complement of where a token begins that is cut. */
   #tokens(bytes: Buffer, at: number, end: number, last: boolean): number {
-    while (at < end && this.#between()) {
+    while (at < end) {
       const byte = bytes[at] ?? 0;
       let next = at + 1;
       switch ((classes[byte] ?? 0) & CLASS_MASK) {
         case SPACE:
           break;
-        case NEWLINE:
-          this.#brokeLine = true;
-          break;
         case LETTER:
           next = this.#word(bytes, at, end, last);
+          if (next === CUT) return ~at;
+          break;
+        case SYMBOL:
+          this.#lastKind = Kind.none;
+          this.#visitor.symbol(byte);
           break;
         case DIGIT:
           next = this.#number(bytes, next, end);
           break;
-        case QUOTE:
-          next = this.#string(bytes, at, at, end, this.#continuedKind(), last);
-          break;
-        case DOUBLE_QUOTE:
-          next = this.#quotedWord(bytes, at, at, end, last);
-          break;
-        case DOLLAR:
-          next = this.#dollar(bytes, at, end, last);
-          break;
-        case MINUS:
-        case SLASH:
-          next = this.#operator(bytes, at, end, last);
+        case NEWLINE:
+          this.#brokeLine = true;
           break;
         default:
-          this.#lastKind = Kind.none;
-          this.#visitor.symbol(byte);
+          next = this.#delimited(bytes, at, end, last);
+          if (next === CUT) return ~at;
+          if (!this.#between()) return next;
       }
-      if (next === CUT) return ~at;
       at = next;
     }
     return at;
   }
 
+  /** What begins with one of ' " $ - / and may be long. */
+  #delimited(bytes: Buffer, at: number, end: number, last: boolean): number {
+    switch (bytes[at] ?? 0) {
+      case 0x27:
+        return this.#string(bytes, at, at, end, this.#continuedKind(), last);
+      case 0x22:
+        return this.#quotedWord(bytes, at, at, end, last);
+      case 0x24:
+        return this.#dollar(bytes, at, end, last);
+      default:
+        return this.#operator(bytes, at, end, last);
+    }
+  }
+
   #word(bytes: Buffer, start: number, end: number, last: boolean): number {
+    const inWord = this.#characters === CharacterSet.plain ? classes : singleByteClasses;
     let at = start;
-    let byte = bytes[at] ?? 0;
-    do {
-      if (byte < 0x80 || this.#characters === CharacterSet.plain) at++;
-      else at += this.#lengthInWord(bytes, at, end);
-      byte = bytes[at] ?? 0;
-    } while (at < end && ((classes[byte] ?? 0) & IN_WORD) !== 0);
+    for (;;) {
+      while (at < end && ((inWord[bytes[at] ?? 0] ?? 0) & IN_WORD) !== 0) at++;
+      if (at >= end || (bytes[at] ?? 0) < 0x80) break;
+      at += this.#lengthInWord(bytes, at, end);
+    }
     if (at >= end) {
       if (!last) return end - start > MAX_TOKEN ? this.#giveUp(end) : CUT;
       at = end;
     }
     const length = at - start;
     if (length > MAX_TOKEN) return this.#giveUp(end);
-    if (length === 1 && at < end && (byte === 0x27 || byte === 0x26)) {
+    if (length === 1 && at < end && (bytes[at] === 0x27 || bytes[at] === 0x26)) {
       const next = this.#prefixed(bytes, start, end, last);
       if (next !== start) return next;
     }

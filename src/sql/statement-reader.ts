@@ -26,6 +26,12 @@ const AFTER_CLOSE = SYMBOL + CLOSE;
 const CAST = 0x200;
 const OTHER = 0x201;
 
+const UNQUALIFIED = -1;
+
+/** What the last token was, as far as a call is concerned. */
+const Last = { other: 0, word: 1, quoted: 2 } as const;
+type Last = (typeof Last)[keyof typeof Last];
+
 /** Behind these stands the name of a table, a type, a CTE, an alias or a statement: "(" behind it opens no arguments. */
 const noFunctionBehind = new Uint8Array(OTHER + 1);
 for (const token of [
@@ -66,18 +72,19 @@ export class StatementReader implements TokenVisitor {
   #updates = false;
   #distinctOn = false;
 
-  /** The last token, if it was a word or an identifier: it is a function if "(" follows. */
-  #isWord = false;
+  #last: Last = Last.other;
+  /** The last word or identifier: it is a function if "(" follows. */
   #code = 0;
   #bytes: Buffer = EMPTY;
   #start = 0;
   #end = 0;
-  #wasQuoted = false;
   /** The token before it, or before its schema. */
   #before = 0;
-  #qualified = false;
-  #qualifier = 0;
+  /** The code of its schema. */
+  #qualifier: number = UNQUALIFIED;
 
+  /** One of the two that follow is there. */
+  #watches = false;
   /** The first tokens of a statement that is read as a whole. */
   #head: Token[] | undefined;
   #setConfig: SetConfigCall | undefined;
@@ -105,7 +112,8 @@ export class StatementReader implements TokenVisitor {
 
   /** The bytes given are about to go, and the text goes on. */
   keep(): void {
-    this.#bytes = this.#isWord ? Buffer.from(this.#bytes.subarray(this.#start, this.#end)) : EMPTY;
+    this.#bytes =
+      this.#last !== Last.other ? Buffer.from(this.#bytes.subarray(this.#start, this.#end)) : EMPTY;
     this.#end -= this.#start;
     this.#start = 0;
   }
@@ -134,45 +142,30 @@ export class StatementReader implements TokenVisitor {
   }
 
   word(code: number, bytes: Buffer, start: number, end: number): void {
+    if (this.#kind === 0) this.#begin(inQuotes(code) === 0 ? code : 0);
+    if (this.#watches) this.#watchWord(code, bytes, start, end);
     this.#name(code, bytes, start, end);
-    this.#wasQuoted = false;
-    if (this.#head !== undefined)
-      this.#push({
-        type: 'word',
-        text: fold(bytes.toString('latin1', start, end)),
-        start: start + this.#place,
-        end: end + this.#place,
-      });
-    if (this.#setConfig !== undefined) {
-      if (code === Word.true) this.#setConfig.true();
-      else this.#setConfig.other();
-    }
+    this.#last = Last.word;
   }
 
   quoted(code: number, bytes: Buffer, start: number, end: number, doubled: boolean): void {
+    if (this.#kind === 0) this.#begin(0);
+    if (this.#watches) this.#watchQuoted(bytes, start, end, doubled);
     this.#name(code, bytes, start, end);
-    this.#wasQuoted = true;
-    if (this.#head !== undefined) {
-      const text = bytes.toString('latin1', start, end);
-      this.#push({
-        type: 'quoted',
-        text: doubled ? text.replaceAll('""', '"') : text,
-        start: start - 1 + this.#place,
-        end: end + 1 + this.#place,
-      });
-    }
-    this.#setConfig?.other();
+    this.#last = Last.quoted;
   }
 
   literal(bytes: Buffer, start: number, end: number): void {
     this.#value();
-    if (this.#head !== undefined) this.#push({ type: 'literal', text: '', start: 0, end: 0 });
+    if (!this.#watches) return;
+    this.#push({ type: 'literal', text: '', start: 0, end: 0 });
     this.#setConfig?.literal(end < 0 ? undefined : bytes.toString('latin1', start, end));
   }
 
   number(): void {
     this.#value();
-    if (this.#head !== undefined) this.#push({ type: 'number', text: '', start: 0, end: 0 });
+    if (!this.#watches) return;
+    this.#push({ type: 'number', text: '', start: 0, end: 0 });
     this.#setConfig?.other();
   }
 
@@ -182,35 +175,54 @@ export class StatementReader implements TokenVisitor {
       return;
     }
     if (this.#kind === 0) this.#begin(0);
-    if (this.#head !== undefined)
-      this.#push({ type: 'symbol', text: String.fromCharCode(character), start: 0, end: 0 });
-    if (this.#setConfig !== undefined) this.#followSetConfig(this.#setConfig, character);
-    if (character === OPEN && this.#isWord) this.#call();
-    this.#isWord = false;
+    if (this.#watches) this.#watchSymbol(character);
+    if (character === OPEN && this.#last !== Last.other) this.#call();
+    this.#last = Last.other;
     this.#previous = character === COLON && this.#previous === SYMBOL + COLON ? CAST : SYMBOL + character;
   }
 
   #value(): void {
     if (this.#kind === 0) this.#begin(0);
-    this.#isWord = false;
+    this.#last = Last.other;
     this.#previous = OTHER;
   }
 
   #name(code: number, bytes: Buffer, start: number, end: number): void {
-    if (this.#kind === 0) this.#begin(inQuotes(code) === 0 ? code : 0);
     const previous = this.#previous;
-    this.#qualified = previous === AFTER_DOT;
-    if (this.#qualified) this.#qualifier = this.#code;
-    else this.#before = previous;
+    if (previous === AFTER_DOT) {
+      this.#qualifier = this.#code;
+    } else {
+      this.#qualifier = UNQUALIFIED;
+      this.#before = previous;
+    }
+    this.#previous = code === 0 ? OTHER : code;
+    this.#code = code;
+    // Storing a reference costs more than comparing it.
+    if (this.#bytes !== bytes) this.#bytes = bytes;
+    this.#start = start;
+    this.#end = end;
     if (code !== 0) this.#act(code, previous);
     else if (startsWithPgTemp(bytes, start, end) && this.#kind !== Word.set) this.#bits |= Hint.pins;
     else this.#opensCreate = false;
-    this.#isWord = true;
-    this.#code = code;
-    this.#bytes = bytes;
-    this.#start = start;
-    this.#end = end;
-    this.#previous = code === 0 ? OTHER : code;
+  }
+
+  #watchWord(code: number, bytes: Buffer, start: number, end: number): void {
+    const text = fold(bytes.toString('latin1', start, end));
+    this.#push({ type: 'word', text, start: start + this.#place, end: end + this.#place });
+    if (code === Word.true) this.#setConfig?.true();
+    else this.#setConfig?.other();
+  }
+
+  #watchQuoted(bytes: Buffer, start: number, end: number, doubled: boolean): void {
+    const written = bytes.toString('latin1', start, end);
+    const text = doubled ? written.replaceAll('""', '"') : written;
+    this.#push({ type: 'quoted', text, start: start - 1 + this.#place, end: end + 1 + this.#place });
+    this.#setConfig?.other();
+  }
+
+  #watchSymbol(character: number): void {
+    this.#push({ type: 'symbol', text: String.fromCharCode(character), start: 0, end: 0 });
+    if (this.#setConfig !== undefined) this.#followSetConfig(this.#setConfig, character);
   }
 
   #begin(word: number): void {
@@ -227,6 +239,7 @@ export class StatementReader implements TokenVisitor {
       case Word.prepare:
       case Word.deallocate:
         this.#head = [];
+        this.#watches = true;
         break;
       // What EXECUTE runs was named by a PREPARE long ago.
       case Word.do:
@@ -304,14 +317,17 @@ export class StatementReader implements TokenVisitor {
 
   /** "(" stands behind a word. */
   #call(): void {
-    const found = functions.find(this.#bytes, this.#start, this.#end, this.#wasQuoted);
-    if ((found & NO_CALL) !== 0 && !this.#qualified && !this.#wasQuoted) return;
+    const quoted = this.#last === Last.quoted;
+    const qualified = this.#qualifier !== UNQUALIFIED;
+    const found = functions.find(this.#bytes, this.#start, this.#end, quoted);
+    if ((found & NO_CALL) !== 0 && !qualified && !quoted) return;
     this.#bits |= found >>> EFFECT_SHIFT;
     if ((found & SET_CONFIG) !== 0) {
-      if (this.#setConfig === undefined) this.#setConfig = new SetConfigCall();
-      else this.#bits |= Hint.opaque;
+      if (this.#setConfig !== undefined) this.#bits |= Hint.opaque;
+      else this.#setConfig = new SetConfigCall();
+      this.#watches = true;
     }
-    const inCatalog = !this.#qualified || this.#qualifier === Name.pgCatalog;
+    const inCatalog = !qualified || this.#qualifier === Name.pgCatalog;
     if (((found & CATALOG_FUNCTION) !== 0 && inCatalog) || !this.#runs) return;
     const before = this.#before;
     if (noFunctionBehind[before] !== 0 || (before === AFTER_CLOSE && !this.#distinctOn)) return;
@@ -320,7 +336,7 @@ export class StatementReader implements TokenVisitor {
       this.#start,
       Math.min(this.#end, this.#start + MAX_IDENTIFIER),
     );
-    const name = this.#wasQuoted ? written : fold(written);
+    const name = quoted ? written : fold(written);
     this.#functions.add(name);
     this.#bits |= name.includes('advisory') ? Hint.functions | Hint.locks : Hint.functions;
   }
@@ -329,6 +345,7 @@ export class StatementReader implements TokenVisitor {
     call.symbol(character);
     if (!call.ended) return;
     this.#setConfig = undefined;
+    this.#watches = this.#head !== undefined;
     if (call.local) return;
     const touched = call.name === undefined ? undefined : settingsTouched(call.name);
     if (touched === undefined) this.#bits |= Hint.opaque;
@@ -354,9 +371,11 @@ export class StatementReader implements TokenVisitor {
     if (this.#setConfig !== undefined) this.#bits |= Hint.opaque;
     this.#head = undefined;
     this.#setConfig = undefined;
+    this.#watches = false;
     this.#kind = 0;
     this.#previous = 0;
-    this.#isWord = false;
+    this.#last = Last.other;
+    this.#code = 0;
   }
 
   #readHead(head: readonly Token[]): void {

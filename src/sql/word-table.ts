@@ -16,12 +16,15 @@ function hashOf(bytes: Buffer, start: number, end: number): number {
   return hash ^ (hash >>> 15);
 }
 
+/** As long as names can be. */
+const MAX_LENGTH = 63;
+
 export class WordTable {
   /** Slot → index of its word, from 1; 0 is a free slot. At most a quarter is taken, so that misses are short. */
   readonly #slots: Uint16Array;
   readonly #mask: number;
   /** Length → the first letters of words of this length, a bit each: most words that are asked for end here. */
-  readonly #firsts = new Int32Array(64);
+  readonly #firsts = new Int32Array(MAX_LENGTH + 1);
   readonly #hashes: Int32Array;
   readonly #codes: Int32Array;
   /** The words one behind the other; `#starts` has one more entry than there are words. */
@@ -55,7 +58,9 @@ export class WordTable {
 
   /** The code of the word in `bytes`, or 0. `exactly`: upper case differs from lower case. */
   find(bytes: Buffer, start: number, end: number, exactly: boolean): number {
-    if ((((this.#firsts[end - start] ?? 0) >>> ((bytes[start] ?? 0) & 31)) & 1) === 0) return 0;
+    const length = end - start;
+    if (length > MAX_LENGTH) return 0;
+    if ((((this.#firsts[length] ?? 0) >>> ((bytes[start] ?? 0) & 31)) & 1) === 0) return 0;
     const hash = hashOf(bytes, start, end);
     let slot = hash & this.#mask;
     for (;;) {
