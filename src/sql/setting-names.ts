@@ -26,4 +26,6 @@ export function settingsTouched(name: string): readonly string[] | undefined {
 
 /** Only A–Z, as PostgreSQL folds identifiers: other bytes are no letters of one character set. */
 export const fold = (identifier: string): string =>
-  identifier.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());
+  /[A-Z]/.test(identifier)
+    ? identifier.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase())
+    : identifier;

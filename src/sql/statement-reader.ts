@@ -69,6 +69,7 @@ export class StatementReader implements TokenVisitor {
   #runs = true;
   /** CREATE so far has said nothing that what it makes could be named by. */
   #opensCreate = false;
+  #createsTable = false;
   #updates = false;
   #distinctOn = false;
 
@@ -129,9 +130,9 @@ export class StatementReader implements TokenVisitor {
     const onlyTemporary = this.#temporaryDefinitions > 0 && this.#temporaryDefinitions === this.#definitions;
     return {
       bits: this.#bits | (onlyTemporary ? Hint.temporaryDdl : 0),
-      names: [...this.#names],
-      resets: [...this.#resets],
-      functions: [...this.#functions],
+      names: listed(this.#names),
+      resets: listed(this.#resets),
+      functions: listed(this.#functions),
       setStatements: this.#setStatements,
       deallocates: this.#statements === 1 && !this.#doubtful ? this.#deallocates : undefined,
     };
@@ -228,8 +229,11 @@ export class StatementReader implements TokenVisitor {
   #begin(word: number): void {
     this.#statements++;
     this.#kind = word === 0 ? OTHER : word;
+    this.#code = 0;
+    this.#before = 0;
     this.#runs = true;
     this.#opensCreate = false;
+    this.#createsTable = false;
     this.#updates = false;
     this.#distinctOn = false;
     switch (word) {
@@ -292,6 +296,13 @@ export class StatementReader implements TokenVisitor {
         break;
       case Word.hold:
         if (this.#kind === Word.declare && previous === Word.with) this.#bits |= Hint.pins;
+        break;
+      case Word.table:
+        if (this.#kind === Word.create || this.#kind === Word.explain) this.#createsTable = true;
+        break;
+      // CREATE TABLE … AS has the tag of a SELECT, and with pg_temp in front of search_path no TEMP.
+      case Word.as:
+        if (this.#createsTable) this.#bits |= Hint.pins;
         break;
       case Word.execute:
         if (this.#kind === Word.explain || previous === Word.as) this.#bits |= ANYTHING;
@@ -375,7 +386,6 @@ export class StatementReader implements TokenVisitor {
     this.#kind = 0;
     this.#previous = 0;
     this.#last = Last.other;
-    this.#code = 0;
   }
 
   #readHead(head: readonly Token[]): void {
@@ -396,6 +406,9 @@ export class StatementReader implements TokenVisitor {
     }
   }
 }
+
+const NONE: readonly string[] = Object.freeze([]);
+const listed = (names: ReadonlySet<string>): readonly string[] => (names.size === 0 ? NONE : [...names]);
 
 const PG_TEMP = Buffer.from('pg_temp');
 

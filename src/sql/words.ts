@@ -44,6 +44,7 @@ export const Word = {
   expression: 36,
   /** The same in ALTER only. */
   alterExpression: 37,
+  table: 38,
 } as const;
 
 /** Names, in the same range of numbers: they mean the same in quotes, which make no keyword of a keyword. */
