@@ -76,8 +76,12 @@ for (let byte = 0; byte < 256; byte++) {
 for (const delimiter of Buffer.from(`'"-/`)) classes[delimiter] = DELIMITER;
 classes[0x24] = DELIMITER | IN_WORD;
 
-/** Without the bytes whose characters may go on with one that looks like ASCII. */
-const singleByteClasses = classes.map((kind, byte) => (byte < 0x80 ? kind : kind & CLASS_MASK));
+/** Comparisons, because they are faster here than a table: letters first. */
+const isAsciiInWord = (byte: number): boolean =>
+  ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7a) ||
+  byte === 0x5f ||
+  (byte >= 0x30 && byte <= 0x39) ||
+  byte === 0x24;
 
 export class Lexer {
   readonly #visitor: TokenVisitor;
@@ -179,12 +183,11 @@ export class Lexer {
   }
 
   #word(bytes: Buffer, start: number, end: number, last: boolean): number {
-    const inWord = this.#characters === CharacterSet.plain ? classes : singleByteClasses;
     let at = start;
     for (;;) {
-      while (at < end && ((inWord[bytes[at] ?? 0] ?? 0) & IN_WORD) !== 0) at++;
+      while (at < end && isAsciiInWord(bytes[at] ?? 0)) at++;
       if (at >= end || (bytes[at] ?? 0) < 0x80) break;
-      at += this.#lengthInWord(bytes, at, end);
+      at += this.#characters === CharacterSet.plain ? 1 : this.#lengthInWord(bytes, at, end);
     }
     if (at >= end) {
       if (!last) return end - start > MAX_TOKEN ? this.#giveUp(end) : CUT;
