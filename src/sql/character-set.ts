@@ -1,15 +1,15 @@
 /**
- * How long characters are in those client encodings whose later bytes may look like ASCII. In all others a byte below 0x80 is
- * that ASCII character wherever it stands. Quotes, `$`, `*`, `-`, `/` and `;` are no later bytes in any encoding.
+ * How long characters are in those client encodings whose second bytes may look like ASCII. In all others a byte below 0x80 is
+ * that ASCII character wherever it stands. Quotes, `$`, `*`, `-`, `/` and `;` are no second bytes in any encoding.
  */
 export const CharacterSet = {
   /** Byte by byte is right. */
   plain: 0,
   shiftJis: 1,
+  /** The four bytes that GB18030 also has are twice two. */
   twoBytes: 2,
-  gb18030: 3,
   /** One of all these. */
-  unknown: 4,
+  unknown: 3,
 } as const;
 export type CharacterSet = (typeof CharacterSet)[keyof typeof CharacterSet];
 
@@ -19,7 +19,7 @@ const sets = new Map<string, CharacterSet>([
   ['BIG5', CharacterSet.twoBytes],
   ['GBK', CharacterSet.twoBytes],
   ['UHC', CharacterSet.twoBytes],
-  ['GB18030', CharacterSet.gb18030],
+  ['GB18030', CharacterSet.twoBytes],
 ]);
 
 /** `encoding` as PostgreSQL reports client_encoding. */
@@ -28,14 +28,11 @@ export function characterSetOf(encoding: string | undefined): CharacterSet {
   return encoding === undefined ? CharacterSet.unknown : (sets.get(encoding) ?? CharacterSet.plain);
 }
 
-/** The length of the character that begins at `at` with a byte from 0x80 on; 1 where byte by byte is right. */
-export function lengthOfCharacter(set: CharacterSet, bytes: Buffer, at: number): number {
-  if (set === CharacterSet.plain || set === CharacterSet.unknown) return 1;
-  const first = bytes[at] ?? 0;
-  if (set === CharacterSet.shiftJis) return first >= 0xa1 && first <= 0xdf ? 1 : 2;
+/** The length of a character by its first byte, which is 0x80 or more; 1 where byte by byte is right. */
+export function lengthOfCharacter(set: CharacterSet, first: number): number {
   if (set === CharacterSet.twoBytes) return 2;
-  const second = bytes[at + 1] ?? 0;
-  return second >= 0x30 && second <= 0x39 ? 4 : 2;
+  // Half-width katakana are one byte.
+  return set === CharacterSet.shiftJis && (first < 0xa1 || first > 0xdf) ? 2 : 1;
 }
 
 /** Whether the byte could be the second one of a character, and something else if it were none. */

@@ -207,7 +207,7 @@ export class Lexer {
   #lengthInWord(bytes: Buffer, at: number, end: number): number {
     const unknown = this.#characters === CharacterSet.unknown;
     if (unknown && at + 1 < end && maybeSecondByte(bytes[at + 1] ?? 0)) this.#visitor.doubt();
-    return lengthOfCharacter(this.#characters, bytes, at);
+    return lengthOfCharacter(this.#characters, bytes[at] ?? 0);
   }
 
   /** What begins with E', B', X', U&' or U&". Returns `start` if it is none of them. */
@@ -372,7 +372,7 @@ export class Lexer {
       if (at + 1 === end) return 2;
       if (bytes[at + 1] === 0x5c) this.#visitor.doubt();
     }
-    return lengthOfCharacter(this.#characters, bytes, at);
+    return lengthOfCharacter(this.#characters, bytes[at] ?? 0);
   }
 
   /** Skips the inside of a comment or of a long string. */

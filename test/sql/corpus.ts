@@ -84,6 +84,7 @@ const strings = [
   finds('not behind another comment', `select E'a' /* c */\n '\\'; ${SET}; --'`),
   finds('nor on the same line', `select E'a' '\\'; ${SET}; --'`),
   skips('a quote stands twice', `select 'a''; ${SET}; --'`),
+  skips('in an E string too', `select E'a''\\'; ${SET}; --'`),
   finds('a quoted identifier has quotes', `select 1 as "x'y"; ${SET}; --'`),
   skips('doubled ones of its own', `select 1 as "x""; ${SET}; --"`),
   finds('and backslashes', `select 1 as "x\\"; ${SET}; --"`),

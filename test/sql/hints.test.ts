@@ -142,6 +142,7 @@ describe('the names of settings', () => {
       "select set_config('a'::text, 'b', false)": 'opaque',
       "select set_config(E'a', 'b', false)": 'opaque',
       "select set_config('a''b', 'b', false)": 'opaque',
+      [`select set_config('${'a'.repeat(1100)}', 'b', false)`]: 'opaque',
       "select set_config('a', set_config('b', 'c', false), false)": 'settings opaque',
       "select set_config('a', 'b'": 'opaque',
     });
@@ -280,6 +281,13 @@ describe('hints', () => {
     const { bits: found, functions } = hints('select f(1)');
     assert.equal(found, Hint.functions);
     assert.deepEqual(functions, ['f']);
+  });
+
+  test('owe nothing to the text before', () => {
+    assert.equal(bits('select pg_catalog'), '');
+    assert.equal(bits('.lower(a)'), 'functions');
+    assert.equal(bits("set a = 1; select 'x', set_config('a'"), 'settings opaque');
+    assert.equal(bits('select 1'), '');
   });
 
   test('know PREPARE from PREPARE TRANSACTION', () => {

@@ -27,7 +27,7 @@ function inPieces(text: Buffer, sizes: readonly number[], lexing: Lexing): State
 
 /** With what an unlucky reader would take for more of the text around it. */
 function whole(text: Buffer, lexing: Lexing): StatementHints {
-  const around = Buffer.concat([Buffer.from("'/*"), text, Buffer.from("'*/\\")]);
+  const around = Buffer.concat([Buffer.from("'/*"), text, Buffer.from("\\'*/")]);
   return hintsOf(around, 3, 3 + text.length, lexing);
 }
 
@@ -47,7 +47,21 @@ describe('a text in pieces', () => {
   });
 
   test('has them also byte by byte', () => {
-    for (const { text, lexing } of corpus)
+    const unknown: Lexing = { standardConformingStrings: undefined, encoding: undefined };
+    const usual: Lexing = { standardConformingStrings: true, encoding: 'UTF8' };
+    const texts = [
+      'deallocate "x""y"',
+      "select e'é\\', 1",
+      "select 'é\\', 1",
+      'select é@x',
+      'select é',
+      `select e'${'x'.repeat(1100)}é\\', 1`,
+      `select set_config('${'x'.repeat(1023)}', 'a', false)`,
+      `select set_config('${'x'.repeat(1024)}', 'a', false)`,
+      `select ${'x'.repeat(1025)}; set work_mem = '5MB'`,
+    ].map((text) => Buffer.from(text));
+    const samples = texts.flatMap((text) => [unknown, usual].map((lexing) => ({ text, lexing })));
+    for (const { text, lexing } of [...corpus, ...samples])
       assert.deepEqual(inPieces(text, [1], lexing), whole(text, lexing), text.toString('latin1'));
   });
 
