@@ -18,7 +18,8 @@ import type { ClientDisconnectReason } from '../observability/reasons.ts';
 import type { ClientDescription, Waiting } from '../pool/port.ts';
 import type { InternedMap } from '../session/interned-map.ts';
 import type { SessionState } from '../session/replay.ts';
-import { ClientStatements } from './client-statements.ts';
+import { parseContextOf } from '../session/parse-context.ts';
+import { ClientStatements, othersUnanswered, type Sending } from './client-statements.ts';
 import { Outbox } from './outbox.ts';
 import { Owed } from './owed-replies.ts';
 import type { PoolUser } from './pool-user.ts';
@@ -86,6 +87,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   /** When the last message that needs a server came; monotonic ms. */
   activeAt = performance.now();
   requestedAt = Date.now();
+  /** It has objects that nobody else sees, so that what is parsed for it is for nobody else. */
+  privateStatements = false;
   /** Closes after its transaction: the pooler is being drained. */
   leaving: ClientError | undefined;
 
@@ -97,6 +100,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   #heldSize = 0;
   /** A Sync or Query went out behind a replay: nothing may follow before the replay is through. */
   #behindReplay = false;
+  /** What came is about statements that earlier batches may yet change: it goes out when those are answered. */
+  #behindBatches = false;
   #terminated = false;
   #ended = false;
   #paused = 0;
@@ -145,6 +150,11 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     return this.pool.mode === 'transaction';
   }
 
+  /** What counts of its settings when a statement is parsed; undefined while it is not known for sure. */
+  get parseContext(): InternedMap | undefined {
+    return parseContextOf(this.sessionState);
+  }
+
   /** Part of a message has gone to the server and the rest has not come. */
   get midMessage(): boolean {
     return this.#scanner.streaming;
@@ -159,7 +169,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   received(chunk: Buffer): boolean {
     // Who does not read what it is told is not asked for more: the answers would have to be kept.
     const unread = this.connection.congested;
-    if (unread || this.waiting !== undefined || (this.#behindReplay && this.#heldSize > 0)) {
+    const behind = this.#behindReplay || this.#behindBatches;
+    if (unread || this.waiting !== undefined || (behind && this.#heldSize > 0)) {
       this.#hold(chunk, 0);
       return true;
     }
@@ -172,7 +183,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   drained(): void {
     this.server?.connection?.resume();
-    if (this.waiting === undefined && !this.#behindReplay) this.#resumeHeld();
+    if (this.waiting === undefined && !this.#behindReplay && !this.#behindBatches) this.#resumeHeld();
   }
 
   closed(error: Error | undefined): void {
@@ -209,26 +220,30 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (server === undefined) return this.#withoutServer();
     switch (type) {
       case Frontend.query:
-        server.owed.push(Owed.query, this.statements.queried(server, chunk, start + HEADER_SIZE));
+        if (!this.#sent(this.statements.query(server, chunk, start, end))) return Verdict.stopBefore;
         break;
       case Frontend.sync:
         server.owed.push(Owed.sync);
+        server.out.forward(chunk, start, end);
         break;
       case Frontend.functionCall:
         server.owed.push(Owed.functionCall);
+        server.out.forward(chunk, start, end);
         break;
       case Frontend.execute:
-        server.owed.push(Owed.execute, this.statements.executed(server));
-        break;
+        return this.#sent(this.statements.execute(server, chunk, start, end))
+          ? Verdict.next
+          : Verdict.stopBefore;
       case Frontend.parse:
-        this.statements.parse(server, chunk, start, end, this.#preparedLimit);
-        return Verdict.next;
+        return this.#sent(this.statements.parse(server, chunk, start, end, this.#preparedLimit))
+          ? Verdict.next
+          : Verdict.stopBefore;
       default:
-        this.statements.refer(server, type, chunk, start, end, this.#preparedLimit);
-        return Verdict.next;
+        return this.#sent(this.statements.refer(server, type, chunk, start, end, this.#preparedLimit))
+          ? Verdict.next
+          : Verdict.stopBefore;
     }
-    server.out.forward(chunk, start, end);
-    if (server.replaying && type !== Frontend.execute) this.#behindReplay = true;
+    if (server.replaying) this.#behindReplay = true;
     return Verdict.next;
   }
 
@@ -239,6 +254,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
       case Frontend.describe:
       case Frontend.close:
         return size <= MAX_GATHERED;
+      case Frontend.execute:
       case Frontend.sync:
       case Frontend.terminate:
       case Frontend.flush:
@@ -263,9 +279,9 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     // Larger than what is held: forwarded as it comes, so only without a name that would have to be rewritten.
     const server = this.#serverFor(type);
     if (server === undefined) return this.#withoutServer();
-    if (!this.statements.stream(server, type, size, chunk, start, end, this.#preparedLimit))
-      return Verdict.stopBefore;
-    return Verdict.next;
+    return this.#sent(this.statements.stream(server, type, size, chunk, start, end, this.#preparedLimit))
+      ? Verdict.next
+      : Verdict.stopBefore;
   }
 
   part(chunk: Buffer, start: number, end: number): void {
@@ -298,6 +314,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   released(): void {
     this.server = undefined;
     this.#behindReplay = false;
+    this.#behindBatches = false;
     this.#resume(Pause.server | Pause.owed);
     if (this.leaving !== undefined) this.fail(this.leaving, 'shutdown');
   }
@@ -308,6 +325,9 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (server === undefined) return;
     if (this.#behindReplay && !server.replaying) {
       this.#behindReplay = false;
+      this.#resumeHeld();
+    } else if (this.#behindBatches && !othersUnanswered(server) && !this.connection.congested) {
+      this.#behindBatches = false;
       this.#resumeHeld();
     }
     if ((this.#paused & Pause.owed) !== 0 && server.owed.size < MAX_OWED / 2) this.#resume(Pause.owed);
@@ -375,6 +395,12 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   get #preparedLimit(): number {
     return this.releasesAtIdle ? this.#limits().maxPreparedStatements : 0;
+  }
+
+  /** False: it stays for later. */
+  #sent(sending: Sending): boolean {
+    this.#behindBatches = sending === 'waits';
+    return sending === 'sent';
   }
 
   #scan(chunk: Buffer): boolean {

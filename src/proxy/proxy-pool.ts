@@ -18,7 +18,9 @@ import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { query } from '../protocol/frontend.ts';
 import { InternedMap } from '../session/interned-map.ts';
+import { SharedStatements } from '../session/prepared-statements.ts';
 import { sessionSettingsSql } from '../session/replay.ts';
+import { Schema } from '../session/schema.ts';
 import type { Cancels } from './cancel.ts';
 import { clean } from './cleaning.ts';
 import type { ClientSession } from './client-session.ts';
@@ -73,6 +75,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   #fresh: InternedMap | undefined;
   #freshErrand: Promise<InternedMap> | undefined;
   readonly #canonical = new Map<string, Promise<string>>();
+  #shared: SharedStatements | undefined;
   /** Connections of logins under way, to be given up when the pool says so. */
   readonly #logins = new Map<ServerSession, AbortController>();
   /** Servers that run what a client left behind, with when it said goodbye (monotonic ms) if it did. */
@@ -214,7 +217,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
 
   connect(): ServerSession {
     const { clock } = this.#context;
-    const server = new ServerSession(this.#context.nextId(), clock.now(), this);
+    const server = new ServerSession(this.#context.nextId(), clock.now(), this, this.#sharedStatements());
     const abort = new AbortController();
     this.#logins.set(server, abort);
     // Never rejects: every outcome is told to the pool.
@@ -298,6 +301,14 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   }
 
   // --- inside ----------------------------------------------------------------------------------------------------------------
+
+  /** The same for all servers that have the same database. */
+  #sharedStatements(): SharedStatements {
+    const { host = '', port = 0, dbname = this.database } = this.#context.entry(this.database) ?? {};
+    const schema = Schema.at(`${host}:${port}/${dbname}`);
+    if (this.#shared?.schema !== schema) this.#shared = new SharedStatements(schema);
+    return this.#shared;
+  }
 
   async #logIn(server: ServerSession, signal: AbortSignal): Promise<void> {
     const { pooler, clock } = this.#context;

@@ -10,9 +10,12 @@
  */
 import { InternedMap } from '../session/interned-map.ts';
 import { missingReports, stateAfterReport } from '../session/parameter-status.ts';
-import { type Change, ServerStatements } from '../session/prepared-statements.ts';
+import type { SharedStatements } from '../session/prepared-statements.ts';
 import { replayOf, type SessionState } from '../session/replay.ts';
-import { closeComplete, parseComplete } from '../protocol/backend.ts';
+import { changesSchema } from '../session/schema.ts';
+import { ServerStatements } from '../session/server-statements.ts';
+import { type Change, NamedStatement } from '../session/statement-changes.ts';
+import { closeComplete, commandComplete, parseComplete } from '../protocol/backend.ts';
 import { BodyReader } from '../protocol/body-reader.ts';
 import { type ErrorFields, parseErrorFields } from '../protocol/error-fields.ts';
 import { type FrameVisitor, FrameScanner, Verdict } from '../protocol/frame-scanner.ts';
@@ -25,21 +28,19 @@ import type { ServerTls } from '../net/tls.ts';
 import type { PooledServer } from '../pool/port.ts';
 import type { ServerState } from '../pool/server-state.ts';
 import type { ClientSession } from './client-session.ts';
-import { withNameRestored } from './client-statements.ts';
 import { Outbox } from './outbox.ts';
 import { Owed, OwedReplies, OWN } from './owed-replies.ts';
 import type { PoolUser } from './pool-user.ts';
+import { errorAbout } from './statement-messages.ts';
 
 /** Frames up to this size are held until they are whole; larger ones are never of a kind that must be understood. */
 const MAX_GATHERED = 16_384;
 /** A client that has sent this many messages ahead of their answers is not read until half of them came. */
 export const MAX_OWED = 10_000;
 
-/** By its key, the name that a client has used for the statement of a message. */
-type StatementName = string;
 /** Marks, among the owed replies, the COMMIT that ends a replay. */
 const replayEnd = Symbol('replay end');
-type OwedRef = Change | StatementName | typeof replayEnd;
+type OwedRef = Change | typeof replayEnd;
 
 /** What a statement of ours brought. */
 export interface Answer {
@@ -72,6 +73,12 @@ const fenceBytes = (): Buffer => {
 };
 const fence = fenceBytes();
 
+const injections: Readonly<Record<number, Buffer | undefined>> = {
+  [Owed.injectedParse]: parseComplete,
+  [Owed.injectedClose]: closeComplete,
+  [Owed.injectedDeallocate]: commandComplete('DEALLOCATE'),
+};
+
 const replayEntries = {
   parse: Owed.parse | OWN,
   bind: Owed.bind | OWN,
@@ -99,6 +106,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** What a client has set here, on top of `base`; undefined = unknown. */
   sessionState: SessionState | undefined = InternedMap.empty;
   readonly statements = new ServerStatements();
+  /** Those of its pool. */
+  readonly shared: SharedStatements;
   /** Hears that the connection was lost while an errand had it. */
   whenLost: (() => void) | undefined;
   /** Whose Parse made the unnamed statement. */
@@ -141,19 +150,22 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   #lastWords: string | undefined;
   #answerRows: (string | null)[][] = [];
   #settled: ((answer: Answer) => void) | undefined;
+  /** A statement of the linked client has changed the schema, and its transaction has not ended. */
+  #schemaChanging = false;
   /** The linked client has reset settings since the last ReadyForQuery. */
   #resetSeen = false;
   /** A FATAL of the server has gone to the client. */
   #fatalSeen = false;
 
-  constructor(id: number, now: number, owner: ServerOwner) {
+  constructor(id: number, now: number, owner: ServerOwner, shared: SharedStatements) {
     this.id = id;
+    this.shared = shared;
     this.state = { kind: 'connecting', since: now };
     this.owner = owner;
     this.#scanner = new FrameScanner(this);
     this.owed = new OwedReplies((_, ref) => {
       if (typeof ref !== 'object') return;
-      if (this.#failed === undefined) ref.undo();
+      if (this.#failed === undefined) ref.undo(false);
       else this.#failed.push(ref);
     });
   }
@@ -383,19 +395,24 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     const tagAt = start + HEADER_SIZE;
     // Told apart from the common tags by their first and third letters.
     if (chunk[tagAt] === 0x52 && chunk[tagAt + 2] === 0x53) this.#resetSeen = true;
+    if (changesSchema(chunk, tagAt)) {
+      this.#schemaChanging = true;
+      this.shared.schema.changed();
+    }
     if (chunk[tagAt] !== 0x44) return;
     const tag = chunk.toString('latin1', tagAt, end - 1);
     if (tag === 'DISCARD ALL') this.#resetSeen = true;
     else if (tag !== 'DEALLOCATE ALL') return;
-    this.forgetStatements();
-    this.client?.statements.forget();
     // What came behind it in the pipeline is prepared after it.
-    for (const ref of this.owed.refsBehindHead()) if (typeof ref === 'object') ref.apply();
+    this.#beneathLater(() => {
+      this.forgetStatements();
+      this.client?.statements.forget();
+    });
   }
 
   #inject(): void {
     for (let kind = this.owed.takeInjection(); kind !== 0; kind = this.owed.takeInjection()) {
-      this.client?.out.insert(kind === Owed.injectedParse ? parseComplete : closeComplete);
+      this.client?.out.insert(injections[kind] ?? closeComplete);
     }
   }
 
@@ -403,6 +420,11 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.status = chunk.readUInt8(start + HEADER_SIZE);
     const own = this.owed.ready();
     if (this.owed.settled) this.statements.settled();
+    if (this.#schemaChanging && this.status === TransactionStatus.idle) {
+      // Now others see it too.
+      this.#schemaChanging = false;
+      this.shared.schema.changed();
+    }
     const client = this.client;
     if (client === undefined) return;
     if (own) {
@@ -440,25 +462,33 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     // A statement that was prepared again for the client fails in the client's name.
     if (own && this.client === undefined) return;
     if (fields.severity === 'FATAL' || fields.severity === 'PANIC') this.#fatalSeen = true;
-    const renamed =
-      typeof headRef === 'string' ? withNameRestored(chunk, start, end, fields, headRef) : undefined;
-    if (renamed === undefined) this.client?.out.forward(chunk, start, end);
-    else this.client?.out.insert(renamed);
+    const about =
+      headRef instanceof NamedStatement ? errorAbout(headRef, chunk, start, end, fields) : undefined;
+    if (about === undefined) this.client?.out.forward(chunk, start, end);
+    else this.client?.out.insert(about);
     this.#inject();
   }
 
-  /** Takes back what the failed messages would have changed, from under what those behind them change. True as `OwedReplies.error`. */
+  /** Takes back what the failed messages would have changed. True as `OwedReplies.error`. */
   #errorOwed(): boolean {
     const failed: Change[] = (this.#failed = []);
+    const { headRef } = this.owed;
     const own = this.owed.error();
     this.#failed = undefined;
     if (failed.length === 0) return own;
+    this.#beneathLater(() => {
+      for (const change of failed) change.undo(change === headRef);
+    });
+    return own;
+  }
+
+  /** Changes what there is, from under what messages on their way change later. */
+  #beneathLater(happens: () => void): void {
     const later: Change[] = [];
     for (const ref of this.owed.refsBehindHead()) if (typeof ref === 'object') later.push(ref);
-    for (const change of later.toReversed()) change.undo();
-    for (const change of failed) change.undo();
+    for (const change of later.toReversed()) change.undo(false);
+    happens();
     for (const change of later) change.apply();
-    return own;
   }
 
   #parameterStatus(chunk: Buffer, start: number, end: number): void {
