@@ -19,7 +19,7 @@ import type { ClientDescription, Waiting } from '../pool/port.ts';
 import type { InternedMap } from '../session/interned-map.ts';
 import type { SessionState } from '../session/replay.ts';
 import { parseContextOf } from '../session/parse-context.ts';
-import { ClientStatements, othersUnanswered, type Sending } from './client-statements.ts';
+import { ClientStatements, type Sending } from './client-statements.ts';
 import { Outbox } from './outbox.ts';
 import { Owed } from './owed-replies.ts';
 import type { PoolUser } from './pool-user.ts';
@@ -326,7 +326,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (this.#behindReplay && !server.replaying) {
       this.#behindReplay = false;
       this.#resumeHeld();
-    } else if (this.#behindBatches && !othersUnanswered(server) && !this.connection.congested) {
+    } else if (this.#behindBatches && !this.statements.stillWaits(server) && !this.connection.congested) {
       this.#behindBatches = false;
       this.#resumeHeld();
     }

@@ -10,12 +10,13 @@
 import { BodyReader } from '../protocol/body-reader.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { FrameWriter } from '../protocol/frame-writer.ts';
-import { sync } from '../protocol/frontend.ts';
+import { flush, sync } from '../protocol/frontend.ts';
 import { Frontend, HEADER_SIZE, TransactionStatus } from '../protocol/message-types.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { deallocationIn, forgetsAll } from '../session/deallocation.ts';
 import type { InternedMap } from '../session/interned-map.ts';
 import {
+  changedStatement,
   isReserved,
   missingStatement,
   placeholder,
@@ -28,6 +29,7 @@ import {
   ForgetAll,
   NameChange,
   NamedStatement,
+  OwnerChange,
   ServerChange,
   type StatementNames,
   UnnamedChange,
@@ -63,6 +65,8 @@ export class ClientStatements implements UnnamedHolder {
   #unnamedIn: number | undefined;
   #bound: Bound | undefined;
   #variants: StatementVariants | undefined;
+  /** A server has been asked what a statement returns. */
+  #asking = false;
 
   constructor(client: ClientSession) {
     this.#client = client;
@@ -75,6 +79,13 @@ export class ClientStatements implements UnnamedHolder {
   /** Every statement is gone (DISCARD ALL). */
   forget(): void {
     this.#names?.clear();
+  }
+
+  /** Whether what waits has to go on waiting. */
+  stillWaits(server: ServerSession): boolean {
+    const { owed } = server;
+    this.#asking &&= owed.size > 0 && !owed.copyIn && !owed.doubtful;
+    return this.#asking || othersUnanswered(server);
   }
 
   /** The client is on `server` and has no temporary objects any more: its copies there are not used again. */
@@ -177,8 +188,9 @@ export class ClientStatements implements UnnamedHolder {
     // Nothing of ours: it may be one that SQL has prepared.
     if (named === undefined) return asItIs(server, entry, chunk, start, end);
     if (type === Frontend.close) return this.#close(server, key, named);
-    if (type === Frontend.bind) this.#client.stats.bindCount++;
     const used = this.#usable(server, named, limit);
+    if (used === undefined) return 'waits';
+    if (type === Frontend.bind) this.#client.stats.bindCount++;
     server.owed.push(entry, used.calledAs(name));
     server.out.insert(withName(chunk, start, end, nameAt, body.offset, used.statement.name));
     return 'sent';
@@ -188,7 +200,7 @@ export class ClientStatements implements UnnamedHolder {
   execute(server: ServerSession, chunk: Buffer, start: number, end: number): Sending {
     const statement = this.#executed(server, chunk, start, end);
     if (statement?.deallocates !== undefined) {
-      if (mustWait(server)) return 'waits';
+      if (othersUnanswered(server)) return 'waits';
       if (this.#deallocate(server, statement.deallocates.name)) return 'sent';
     }
     const change = statement?.forgetsAll === true ? this.#forgetAll(server) : undefined;
@@ -205,21 +217,15 @@ export class ClientStatements implements UnnamedHolder {
     end: number,
     limit: number,
   ): Sending {
-    const nameAt = type === Frontend.bind ? chunk.indexOf(0, start + HEADER_SIZE) + 1 : start + HEADER_SIZE;
-    const nameEnd = nameAt > 0 ? chunk.indexOf(0, nameAt) + 1 : 0;
-    if (nameAt === 0 || nameEnd === 0 || nameEnd > end) {
+    const nameAt = type === Frontend.bind ? behindString(chunk, start + HEADER_SIZE) : start + HEADER_SIZE;
+    const nameEnd = behindString(chunk, nameAt);
+    if (nameEnd > end) {
       if (end - start > MAX_NAMES) throw new ClientError('invalid message format: name is too long');
       return 'incomplete';
     }
     const name = chunk.subarray(nameAt, nameEnd - 1);
     if (type === Frontend.parse) {
-      if (name.length > 0 && limit > 0) {
-        throw new ClientError('named prepared statement is too large to be shared', {
-          sqlState: SqlState.programLimitExceeded,
-          detail: `Its definition has ${size} bytes.`,
-          hint: 'Use the unnamed statement, or session pooling.',
-        });
-      }
+      if (name.length > 0 && limit > 0) throw tooLarge(size);
       // It is there for its client as long as that stays on this server.
       const change = name.length === 0 ? this.#unnamedBecomes(server, undefined) : undefined;
       return asItIs(server, Owed.parse, chunk, start, end, change);
@@ -232,8 +238,9 @@ export class ClientStatements implements UnnamedHolder {
       const change = name.length === 0 ? this.#unnamedReferred(server, type) : undefined;
       return asItIs(server, Owed.bind, chunk, start, end, change);
     }
-    this.#client.stats.bindCount++;
     const used = this.#usable(server, named, limit);
+    if (used === undefined) return 'waits';
+    this.#client.stats.bindCount++;
     server.owed.push(Owed.bind, used.calledAs(name));
     const head = new FrameWriter()
       .begin(type)
@@ -256,21 +263,52 @@ export class ClientStatements implements UnnamedHolder {
 
   #defined(server: ServerSession, definition: Buffer): PreparedStatement {
     const context = this.#context;
-    return context === undefined ? privateStatement(definition) : server.shared.intern(definition, context);
+    return context === undefined
+      ? privateStatement(definition, server.shared.schema.version)
+      : server.shared.intern(definition, context);
   }
 
-  /** What a name stands for under the client's present settings, prepared on this server. */
-  #usable(server: ServerSession, named: NamedStatement, limit: number): NamedStatement {
-    const used = named.statement.isPrivate ? named : this.#sharedAs(server, named);
+  /**
+   * What a name stands for here and now, prepared on this server; undefined while that has to be waited for.
+   *
+   * What is parsed again may return other columns than its client was told, which it then would read wrongly. On a connection of its own
+   * the statement would fail: so it does here, and what the new one returns is asked first.
+   */
+  #usable(server: ServerSession, named: NamedStatement, limit: number): NamedStatement | undefined {
+    const used = this.#meant(server, named);
+    const { result } = named.statement;
+    const mayDiffer = used !== named && result !== undefined;
+    if (mayDiffer && othersUnanswered(server)) return undefined;
+    if (!mayDiffer || mayFail(server)) {
+      this.#prepare(server, used.statement, limit);
+      return used;
+    }
+    if (used.statement.result === undefined) {
+      this.#prepare(server, used.statement, limit);
+      server.owed.push(Owed.describe | OWN, used);
+      server.out.insert(describeBytes(used.statement));
+      server.out.insert(flushBytes);
+      this.#asking = true;
+      return undefined;
+    }
+    if (used.statement.result !== result) return new NamedStatement(named.name, changedStatement);
     this.#prepare(server, used.statement, limit);
     return used;
   }
 
-  #sharedAs(server: ServerSession, named: NamedStatement): NamedStatement {
+  #meant(server: ServerSession, named: NamedStatement): NamedStatement {
+    const { statement } = named;
+    const { shared, statements } = server;
     const context = this.#context;
-    if (named.statement.context === context) return named;
+    if (statement === missingStatement) return named;
+    if (statement.isPrivate || statement.context === context) {
+      const asParsed = statement.schema === shared.schema.version || statement.result === undefined;
+      if (asParsed || statements.presence(statement) === 'usable') return named;
+    }
     const variants = (this.#variants ??= new StatementVariants());
-    return context === undefined ? variants.copy(named) : variants.under(context, named, server.shared);
+    return context === undefined || statement.isPrivate
+      ? variants.copy(named, shared)
+      : variants.under(context, named, shared);
   }
 
   /** Has the server prepare a statement that it lacks, in the client's name. */
@@ -381,7 +419,7 @@ export class ClientStatements implements UnnamedHolder {
 
   #unnamedBecomes(server: ServerSession, statement: PreparedStatement | undefined): Change {
     this.#unnamedIn = server.owed.batch;
-    return new UnnamedChange(this, statement, server.unnamedChange);
+    return new UnnamedChange(server, this, statement);
   }
 
   /** Which one it is may yet depend on how an earlier batch ends. */
@@ -392,18 +430,31 @@ export class ClientStatements implements UnnamedHolder {
   /** It belongs to a client, whatever server that is on: it is prepared again, or not there. */
   #unnamedReferred(server: ServerSession, type: number): Change | undefined {
     if (type === Frontend.close) return this.#unnamedBecomes(server, undefined);
-    if (server.unnamedOwner === this.#client) return undefined;
-    server.unnamedOwner = this.#client;
+    if (server.unnamedOwner === this) return undefined;
+    const change = new OwnerChange(server, this);
     if (this.unnamed === undefined) {
-      server.owed.push(Owed.close | OWN, server.unnamedChange);
+      server.owed.push(Owed.close | OWN, change);
       server.out.insert(closeUnnamed);
     } else {
-      server.owed.push(Owed.parse | OWN, server.unnamedChange);
+      server.owed.push(Owed.parse | OWN, change);
       server.out.insert(parseBytes(this.unnamed));
     }
     return undefined;
   }
 }
+
+/** Where the string from `at` on has ended; infinite if that has not come. */
+function behindString(chunk: Buffer, at: number): number {
+  const zero = chunk.indexOf(0, at);
+  return zero < 0 ? Infinity : zero + 1;
+}
+
+const tooLarge = (size: number): ClientError =>
+  new ClientError('named prepared statement is too large to be shared', {
+    sqlState: SqlState.programLimitExceeded,
+    detail: `Its definition has ${size} bytes.`,
+    hint: 'Use the unnamed statement, or session pooling.',
+  });
 
 /** Forwards a message untouched. */
 function asItIs(
@@ -420,11 +471,11 @@ function asItIs(
 }
 
 const syncBytes = sync();
+const flushBytes = flush();
 const closeUnnamed = closeBytes(new PreparedStatement('', Buffer.alloc(3)));
 
 /** A batch before the one that is being sent is not answered, which nothing keeps the server from doing. */
-export const othersUnanswered = ({ owed }: ServerSession): boolean =>
-  owed.ahead && !owed.copyIn && !owed.doubtful;
+const othersUnanswered = ({ owed }: ServerSession): boolean => owed.ahead && !owed.copyIn && !owed.doubtful;
 
 /**
  * An earlier batch changes what statements there are, here or for the client, unless it fails: only its answers tell what a message of

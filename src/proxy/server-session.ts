@@ -14,7 +14,8 @@ import type { SharedStatements } from '../session/prepared-statements.ts';
 import { replayOf, type SessionState } from '../session/replay.ts';
 import { changesSchema } from '../session/schema.ts';
 import { ServerStatements } from '../session/server-statements.ts';
-import { type Change, NamedStatement } from '../session/statement-changes.ts';
+import { type Change, NamedStatement, type UnnamedHolder } from '../session/statement-changes.ts';
+import { noteDescription } from '../session/statement-description.ts';
 import { closeComplete, commandComplete, parseComplete } from '../protocol/backend.ts';
 import { BodyReader } from '../protocol/body-reader.ts';
 import { type ErrorFields, parseErrorFields } from '../protocol/error-fields.ts';
@@ -31,7 +32,7 @@ import type { ClientSession } from './client-session.ts';
 import { Outbox } from './outbox.ts';
 import { Owed, OwedReplies, OWN } from './owed-replies.ts';
 import type { PoolUser } from './pool-user.ts';
-import { errorAbout } from './statement-messages.ts';
+import { errorAbout, saysResultChanged } from './statement-messages.ts';
 
 /** Frames up to this size are held until they are whole; larger ones are never of a kind that must be understood. */
 const MAX_GATHERED = 16_384;
@@ -110,17 +111,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   readonly shared: SharedStatements;
   /** Hears that the connection was lost while an errand had it. */
   whenLost: (() => void) | undefined;
-  /** Whose Parse made the unnamed statement. */
-  unnamedOwner: ClientSession | undefined;
-  /** A message on its way that makes the unnamed statement its client's; while it has not, it is nobody's. */
-  readonly unnamedChange: Change = {
-    apply: () => {
-      this.unnamedOwner = this.client;
-    },
-    undo: () => {
-      this.unnamedOwner = undefined;
-    },
-  };
+  /** Whose the unnamed statement is; undefined: nobody knows. */
+  unnamedOwner: UnnamedHolder | undefined;
   /** Transaction status of the last ReadyForQuery. */
   status: number = TransactionStatus.idle;
   readonly owed: OwedReplies<OwedRef>;
@@ -369,8 +361,10 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     let own = this.owed.headIsOwn;
     if (type === Backend.errorResponse) {
       own = this.#errorOwed() && this.client === undefined;
-    } else if (!isAsynchronous(type) && type !== Backend.dataRow && type !== Backend.copyData)
+    } else if (!isAsynchronous(type) && type !== Backend.dataRow && type !== Backend.copyData) {
+      if (describes(type)) this.#noteDescription(type, undefined);
       own = this.owed.reply(type);
+    }
     this.#swallowing = own || this.client === undefined;
     if (!this.#swallowing) this.client?.out.forward(chunk, start, end);
     return Verdict.next;
@@ -387,7 +381,13 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     if (this.#replaying && type === Backend.commandComplete && this.owed.headRef === replayEnd)
       this.#replaying = false;
     if (type === Backend.commandComplete && !this.owed.headIsOwn) this.#noteCommand(chunk, start, end);
+    if (describes(type)) this.#noteDescription(type, new BodyReader(chunk, start + HEADER_SIZE, end));
     if (!this.owed.reply(type)) this.client?.out.forward(chunk, start, end);
+  }
+
+  #noteDescription(type: number, body: BodyReader | undefined): void {
+    const { headRef } = this.owed;
+    if (headRef instanceof NamedStatement) noteDescription(headRef.statement, type, body);
   }
 
   /** DISCARD ALL and DEALLOCATE ALL drop every statement, ours too; RESET and DISCARD ALL drop settings. */
@@ -462,6 +462,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     // A statement that was prepared again for the client fails in the client's name.
     if (own && this.client === undefined) return;
     if (fields.severity === 'FATAL' || fields.severity === 'PANIC') this.#fatalSeen = true;
+    // By a change that no tag has shown: what is prepared from now on is not to be taken from what there is.
+    if (headRef instanceof NamedStatement && saysResultChanged(fields)) this.shared.schema.changed();
     const about =
       headRef instanceof NamedStatement ? errorAbout(headRef, chunk, start, end, fields) : undefined;
     if (about === undefined) this.client?.out.forward(chunk, start, end);
@@ -588,3 +590,6 @@ const isAsynchronous = (type: number): boolean =>
   type === Backend.noticeResponse ||
   type === Backend.notificationResponse ||
   type === Backend.parameterStatus;
+
+const describes = (type: number): boolean =>
+  type === Backend.rowDescription || type === Backend.parameterDescription || type === Backend.noData;

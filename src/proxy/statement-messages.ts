@@ -1,10 +1,12 @@
 /** Messages about prepared statements, with the names that statements have on servers, and errors with those that their clients know. */
+import { errorResponse } from '../protocol/backend.ts';
 import type { ErrorFields } from '../protocol/error-fields.ts';
+import { ClientError } from '../protocol/errors.ts';
 import { FrameWriter } from '../protocol/frame-writer.ts';
 import { writeClose } from '../protocol/frontend.ts';
 import { Backend, Frontend, HEADER_SIZE } from '../protocol/message-types.ts';
 import { SqlState } from '../protocol/sql-state.ts';
-import { givenName, type PreparedStatement } from '../session/prepared-statements.ts';
+import { changedStatement, givenName, type PreparedStatement } from '../session/prepared-statements.ts';
 import type { NamedStatement } from '../session/statement-changes.ts';
 
 /** Errors whose text names a statement. */
@@ -54,6 +56,7 @@ export function errorAbout(
   end: number,
   { sqlState, message }: ErrorFields,
 ): Buffer | undefined {
+  if (named.statement === changedStatement && sqlState === SqlState.undefinedStatement) return resultChanged;
   if (!namingErrors.has(sqlState)) return undefined;
   const [found] = givenName.exec(message) ?? [];
   if (found === undefined) return undefined;
@@ -67,3 +70,14 @@ export function errorAbout(
     .end()
     .take();
 }
+
+const resultChanged = errorResponse(
+  new ClientError('cached plan must not change result type', {
+    severity: 'ERROR',
+    sqlState: SqlState.featureNotSupported,
+  }),
+);
+
+/** Whether PostgreSQL has found that a statement returns other columns now than when it was parsed. */
+export const saysResultChanged = ({ sqlState, routine }: ErrorFields): boolean =>
+  sqlState === SqlState.featureNotSupported && routine === 'RevalidateCachedQuery';

@@ -14,12 +14,16 @@ export class PreparedStatement {
   readonly definition: Buffer;
   /** The settings under which it is parsed, and used; undefined: it is one client's own, whatever that sets. */
   readonly context: InternedMap | undefined;
-  /** The schema at the time of its client's Parse, if it is shared. */
+  /** The schema at the time of its client's Parse. */
   readonly schema: SchemaVersion | undefined;
   /** Its text drops every statement. */
   readonly forgetsAll: boolean;
   /** Its text drops this one statement. */
   readonly deallocates: Deallocation | undefined;
+  /** What a server was the first to tell of it, in answer to Describe: the types of its parameters, */
+  parameterTypes: readonly number[] | undefined;
+  /** and the columns that it returns, as text that is equal for equal columns. */
+  result: string | undefined;
 
   /** The definition is copied. */
   constructor(name: string, definition: Buffer, context?: InternedMap, schema?: SchemaVersion) {
@@ -46,6 +50,8 @@ const nextName = (): string => `${NUMBERED}${++lastNumber}`;
 export const givenName = new RegExp(`${NUMBERED}\\d+`);
 /** What no server ever has: for an error that is real. */
 export const missingStatement = new PreparedStatement(`${NUMBERED}0`, Buffer.alloc(3));
+/** The same, for what returns other columns now than its client was told. */
+export const changedStatement = new PreparedStatement(missingStatement.name, Buffer.alloc(3));
 /** What a server has so that its name is taken: for another such error. */
 export const placeholder = new PreparedStatement(nextName(), Buffer.alloc(3));
 
@@ -61,8 +67,8 @@ export const statementKey = (name: Buffer | string): string =>
     : name.toString('latin1', 0, Math.min(name.length, NAME_SIZE));
 
 /** A statement that nobody else will ever be given. */
-export const privateStatement = (definition: Buffer): PreparedStatement =>
-  new PreparedStatement(nextName(), definition);
+export const privateStatement = (definition: Buffer, schema: SchemaVersion): PreparedStatement =>
+  new PreparedStatement(nextName(), definition, undefined, schema);
 
 type Known = Map<string, WeakRef<PreparedStatement>>;
 

@@ -141,29 +141,64 @@ export interface UnnamedHolder {
   unnamed: PreparedStatement | undefined;
 }
 
-/** A client's unnamed statement is another one, or is gone. */
-export class UnnamedChange implements Change {
-  readonly #holder: UnnamedHolder;
-  readonly #after: PreparedStatement | undefined;
-  readonly #onServer: Change;
-  #before: PreparedStatement | undefined;
+/** A server, by whose its unnamed statement is. */
+export interface UnnamedPlace {
+  /** What this client has is there; undefined: nobody knows. */
+  unnamedOwner: UnnamedHolder | undefined;
+}
 
-  constructor(holder: UnnamedHolder, after: PreparedStatement | undefined, onServer: Change) {
-    this.#holder = holder;
-    this.#after = after;
-    this.#onServer = onServer;
-    this.apply();
+/** The unnamed statement of a server becomes what its client has. */
+export class OwnerChange implements Change {
+  readonly #server: UnnamedPlace;
+  readonly #owner: UnnamedHolder;
+  #before: UnnamedHolder | undefined;
+
+  constructor(server: UnnamedPlace, owner: UnnamedHolder) {
+    this.#server = server;
+    this.#owner = owner;
+    this.#assign();
   }
 
   apply(): void {
-    this.#onServer.apply();
-    this.#before = this.#holder.unnamed;
-    this.#holder.unnamed = this.#after;
+    this.#assign();
+  }
+
+  undo(failed: boolean): void {
+    this.#server.unnamedOwner = failed ? undefined : this.#before;
+  }
+
+  #assign(): void {
+    this.#before = this.#server.unnamedOwner;
+    this.#server.unnamedOwner = this.#owner;
+  }
+}
+
+/** The same, and the client has another one, or none any more. */
+export class UnnamedChange extends OwnerChange {
+  readonly #holder: UnnamedHolder;
+  readonly #after: PreparedStatement | undefined;
+  #before: PreparedStatement | undefined;
+
+  constructor(server: UnnamedPlace, holder: UnnamedHolder, after: PreparedStatement | undefined) {
+    super(server, holder);
+    this.#holder = holder;
+    this.#after = after;
+    this.#become();
+  }
+
+  override apply(): void {
+    super.apply();
+    this.#become();
   }
 
   /** A Parse or Query that fails has dropped what was there before; one that is skipped has not. */
-  undo(failed: boolean): void {
-    this.#onServer.undo(failed);
+  override undo(failed: boolean): void {
+    super.undo(failed);
     this.#holder.unnamed = failed ? undefined : this.#before;
+  }
+
+  #become(): void {
+    this.#before = this.#holder.unnamed;
+    this.#holder.unnamed = this.#after;
   }
 }

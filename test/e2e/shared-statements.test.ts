@@ -163,3 +163,125 @@ describe('a statement that several clients have', () => {
     thief.quit();
   });
 });
+
+describe('a statement that would return other columns than its client was told', () => {
+  const CHANGED = ['E 0A000 cached plan must not change result type', 'Z I'];
+  const described = m.describeStatement('all');
+  let texts = 0;
+
+  /** Prepared (and `said`) on one server, and after `ddl` run on another one. */
+  async function elsewhere(ddl: string, said: readonly Buffer[]): Promise<string[]> {
+    await stage().sql('DROP TABLE IF EXISTS changing; CREATE TABLE changing AS SELECT 1 AS a');
+    const [client, changing] = [await stage().login('two'), await stage().login('two')];
+    const all = `SELECT * FROM changing -- ${String(++texts)}`;
+    await client.ask([m.parse('all', all), ...said, m.run('SELECT pg_backend_pid()'), m.sync]);
+    const held = await occupy(stage(), 'two');
+    await changing.query(ddl);
+    const lines = await tell(client.ask([m.runNamed('all'), m.sync]));
+    assert.deepEqual(await tell(client.ask([m.runNamed('all'), m.sync])), lines);
+    await held.letGo();
+    const fresh = [m.closeStatement('all'), m.parse('all', all), m.runNamed('all'), m.sync];
+    assert.deepEqual(m.errorsOf(await client.ask(fresh)), []);
+    client.quit();
+    changing.quit();
+    return lines;
+  }
+
+  test('fails on every server, also where it was not there', async () => {
+    for (const ddl of [
+      'ALTER TABLE changing ADD COLUMN b int',
+      'ALTER TABLE changing RENAME a TO b',
+      'ALTER TABLE changing ALTER a TYPE text',
+      'DROP TABLE changing; CREATE TABLE changing (a int8)',
+    ]) {
+      assert.deepEqual(await elsewhere(ddl, [described]), CHANGED, ddl);
+    }
+  });
+
+  test('is parsed again if its client was told nothing of them', async () => {
+    const lines = await elsewhere('ALTER TABLE changing ADD COLUMN b int', []);
+    assert.deepEqual(lines, ['2', 'D 1|NULL', 'C SELECT 1', 'Z I']);
+  });
+
+  test('is any, as long as it returns the same', async () => {
+    for (const ddl of [
+      'CREATE INDEX ON changing (a)',
+      'DROP TABLE changing; CREATE TABLE changing AS SELECT 1 AS a',
+      'ALTER TABLE changing ADD COLUMN b int; ALTER TABLE changing DROP COLUMN b',
+    ]) {
+      const lines = await elsewhere(ddl, [described]);
+      assert.deepEqual(lines, ['2', 'D 1', 'C SELECT 1', 'Z I'], ddl);
+    }
+  });
+
+  test('says so in the middle of a pipeline and of a transaction', async () => {
+    await stage().sql('CREATE TABLE piped AS SELECT 1 AS a');
+    const [client, changing] = [await stage().login('two'), await stage().login('two')];
+    await client.ask([m.parse('piped', 'SELECT * FROM piped'), m.describeStatement('piped'), m.sync]);
+    const held = await occupy(stage(), 'two');
+    await changing.query('ALTER TABLE piped ADD COLUMN b int');
+    const replies = await client.ask(
+      [
+        [m.run('BEGIN'), m.run('SELECT 1'), m.runNamed('piped'), m.run('SELECT 2'), m.sync],
+        [m.runNamed('piped'), m.sync, m.query('ROLLBACK')],
+        [m.run('SELECT 3'), m.runNamed('piped'), m.run('SELECT 4'), m.sync, m.query('SELECT 5')],
+      ].flat(),
+      5,
+    );
+    assert.deepEqual(m.valuesOf(replies), ['1', '3', '5']);
+    assert.deepEqual(m.errorsOf(replies), ['0A000', '25P02', '0A000']);
+    await held.letGo();
+    client.quit();
+    changing.quit();
+  });
+
+  test('fails on a server that has it, and whoever prepares it then is not given that one, whoever changed the schema', async () => {
+    await stage().sql('CREATE TABLE altered AS SELECT 1 AS a');
+    const ALL = 'SELECT * FROM altered';
+    const client = await stage().login('one');
+    await client.ask([m.parse('all', ALL), described, m.sync]);
+    const ways = [
+      [m.closeStatement('all'), m.sync],
+      [m.run('DEALLOCATE "all"'), m.sync],
+      [m.query('DEALLOCATE "all"')],
+    ];
+    for (const [n, way] of ways.entries()) {
+      await stage().sql(`ALTER TABLE altered ADD COLUMN c${String(n)} int`);
+      assert.deepEqual(await tell(client.ask([m.runNamed('all'), m.sync])), CHANGED);
+      assert.deepEqual(await tell(client.ask([m.runNamed('all'), m.sync])), CHANGED);
+      const other = `other${String(n)}`;
+      const replies = await client.ask([
+        m.parse(other, ALL),
+        m.describeStatement(other),
+        m.runNamed(other),
+        m.sync,
+      ]);
+      assert.equal(m.valuesOf(replies).length, n + 2);
+      await client.ask(way);
+      const again = await client.ask([m.parse('all', ALL), described, m.runNamed('all'), m.sync]);
+      assert.equal(m.valuesOf(again).length, n + 2);
+    }
+    client.quit();
+  });
+
+  test('fails too when that is because of the search_path, and parameters keep their types', async () => {
+    await stage().sql(`CREATE SCHEMA narrow; CREATE TABLE narrow.sized (n int);
+      CREATE SCHEMA wide; CREATE TABLE wide.sized (n int8)`);
+    await sameAsDirect(stage(), 'one', async (client) => [
+      ...(await tell(client.query('SET search_path = narrow'))),
+      ...(await tell(
+        client.ask([m.parse('read', 'SELECT * FROM sized'), m.describeStatement('read'), m.sync]),
+      )),
+      ...(await tell(
+        client.ask([m.parse('write', 'INSERT INTO sized VALUES ($1)'), m.describeStatement('write'), m.sync]),
+      )),
+      ...(await tell(client.query('SET search_path = wide'))),
+      ...(await tell(client.ask([m.runNamed('read'), m.sync]))),
+      ...(await tell(client.ask([m.runNamed('write', ['3000000000']), m.sync]))),
+      ...(await tell(client.ask([m.describeStatement('write'), m.runNamed('write', ['3']), m.sync]))),
+      ...(await tell(client.query('SET search_path = narrow'))),
+      ...(await tell(client.ask([m.runNamed('read'), m.runNamed('write', ['4']), m.sync]))),
+      ...(await tell(client.query('TRUNCATE narrow.sized'))),
+    ]);
+  });
+});
