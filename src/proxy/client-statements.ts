@@ -72,12 +72,9 @@ export class ClientStatements {
     const body = new BodyReader(chunk, start + HEADER_SIZE, end);
     const name = body.cstringBytes();
     const definition = chunk.subarray(body.offset, end);
-    if (name.length === 0) {
-      this.#unnamed = Buffer.from(definition);
-      server.unnamedOwner = this.#client;
-    }
     if (name.length === 0 || limit === 0) {
-      server.owed.push(Owed.parse, name.length === 0 ? server.unnamedChange : undefined);
+      const change = name.length === 0 ? this.#unnamedChange(server, Buffer.from(definition)) : undefined;
+      server.owed.push(Owed.parse, change);
       server.out.forward(chunk, start, end);
       return;
     }
@@ -118,13 +115,13 @@ export class ClientStatements {
     else isStatement = body.uint8() === STATEMENT;
     const nameAt = body.offset;
     const name = body.cstringBytes();
-    if (isStatement && name.length === 0) this.#unnamedReferred(server, type);
+    const unnamed = isStatement && name.length === 0 ? this.#unnamedReferred(server, type) : undefined;
     const names = this.#named;
     const key = isStatement && name.length > 0 ? statementKey(name) : '';
     const statement = names?.get(key);
     if (type === Frontend.bind) this.#bound(name.length === 0 ? this.#unnamed : statement?.definition);
     if (statement === undefined || names === undefined) {
-      server.owed.push(entry);
+      server.owed.push(entry, unnamed);
       server.out.forward(chunk, start, end);
       return;
     }
@@ -174,9 +171,7 @@ export class ClientStatements {
           hint: 'Use the unnamed statement, or session pooling.',
         });
       }
-      this.#unnamed = undefined;
-      server.unnamedOwner = this.#client;
-      server.owed.push(Owed.parse, name.length === 0 ? server.unnamedChange : undefined);
+      server.owed.push(Owed.parse, name.length === 0 ? this.#unnamedChange(server, undefined) : undefined);
       server.out.forward(chunk, start, end);
       return true;
     }
@@ -235,14 +230,31 @@ export class ClientStatements {
     server.out.insert(writer.take());
   }
 
-  /** The unnamed statement belongs to a client, whatever server it is on: it is prepared again, or not there. */
-  #unnamedReferred(server: ServerSession, type: number): void {
-    if (type === Frontend.close) {
-      this.#unnamed = undefined;
-      server.unnamedOwner = undefined;
-      return;
-    }
-    if (server.unnamedOwner === this.#client) return;
+  /** The client's Parse or Close that makes `definition` its unnamed statement; undefined = none, or one too large to be kept. */
+  #unnamedChange(server: ServerSession, definition: Buffer | undefined): Change {
+    let before: Buffer | undefined;
+    let ownerBefore: ClientSession | undefined;
+    const change = {
+      apply: () => {
+        before = this.#unnamed;
+        ownerBefore = server.unnamedOwner;
+        this.#unnamed = definition;
+        server.unnamedOwner = this.#client;
+      },
+      // A Parse that fails has dropped the statement before; one that is skipped has not.
+      undo: (failed: boolean) => {
+        this.#unnamed = failed ? undefined : before;
+        server.unnamedOwner = failed ? undefined : ownerBefore;
+      },
+    };
+    change.apply();
+    return change;
+  }
+
+  /** The unnamed statement belongs to a client, whatever server it is on: it is prepared again, or not there. What the message changes, if anything. */
+  #unnamedReferred(server: ServerSession, type: number): Change | undefined {
+    if (type === Frontend.close) return this.#unnamedChange(server, undefined);
+    if (server.unnamedOwner === this.#client) return undefined;
     server.unnamedOwner = this.#client;
     const writer = new FrameWriter();
     if (this.#unnamed === undefined) {
@@ -253,6 +265,7 @@ export class ClientStatements {
       server.owed.push(Owed.parse | OWN, server.unnamedChange);
     }
     server.out.insert(writer.take());
+    return undefined;
   }
 }
 

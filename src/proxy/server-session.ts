@@ -153,7 +153,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.#scanner = new FrameScanner(this);
     this.owed = new OwedReplies((_, ref) => {
       if (typeof ref !== 'object') return;
-      if (this.#failed === undefined) ref.undo();
+      // Outside of an error, what is dropped came behind one.
+      if (this.#failed === undefined) ref.undo(false);
       else this.#failed.push(ref);
     });
   }
@@ -450,13 +451,14 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** Takes back what the failed messages would have changed, from under what those behind them change. True as `OwedReplies.error`. */
   #errorOwed(): boolean {
     const failed: Change[] = (this.#failed = []);
+    const { headRef } = this.owed;
     const own = this.owed.error();
     this.#failed = undefined;
     if (failed.length === 0) return own;
     const later: Change[] = [];
     for (const ref of this.owed.refsBehindHead()) if (typeof ref === 'object') later.push(ref);
-    for (const change of later.toReversed()) change.undo();
-    for (const change of failed) change.undo();
+    for (const change of later.toReversed()) change.undo(false);
+    for (const change of failed) change.undo(change === headRef);
     for (const change of later) change.apply();
     return own;
   }

@@ -117,7 +117,8 @@ export interface StatementChangeOptions {
 export interface Change {
   /** Once more, after everything before it has been forgotten. */
   apply(): void;
-  undo(): void;
+  /** `failed`: the message itself has failed, instead of being skipped because another had. */
+  undo(failed: boolean): void;
 }
 
 /** Parse or Close. */

@@ -422,6 +422,28 @@ describe('the unnamed statement', () => {
     other.quit();
   });
 
+  test('ends with a Parse or Close that the server comes to, not with one that it skips', async () => {
+    const ends = [
+      [m.parse('', 'SELEKT'), m.sync],
+      [m.parse('bad', 'SELEKT'), m.parse('', 'SELECT 3'), m.sync],
+      [m.parse('bad', 'SELEKT'), m.closeStatement(), m.sync],
+      [m.closeStatement(), m.parse('bad', 'SELEKT'), m.parse('', 'SELECT 3'), m.sync],
+    ];
+    for (const database of ['one', 'two']) {
+      const heard = await sameAsDirect(database, async (client) => {
+        const lines: string[] = [];
+        for (const end of ends) {
+          await client.ask([m.parse('', 'SELECT 2'), m.sync]);
+          lines.push(...(await tell(client.ask(end))));
+          lines.push(...(await tell(client.ask([m.bind(), m.execute(), m.sync]))));
+          lines.push(...(await tell(client.ask([m.describeStatement(), m.sync]))));
+        }
+        return lines;
+      });
+      assert.equal(heard.filter((line) => line === 'D 2').length, 2);
+    }
+  });
+
   test('ends with a simple query, and with Close', async () => {
     await sameAsDirect('one', async (client) => {
       const lines: string[] = [];
