@@ -95,7 +95,10 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   /** Bytes that came and must wait: for a server, or for the end of a replay. */
   #held: Buffer[] = [];
   #heldSize = 0;
-  /** A Sync or Query went out behind a replay: nothing may follow before the replay is through. */
+  /**
+   * A Sync or Query went out behind a replay: nothing may follow before the replay is through. Or what comes next depends on a reply,
+   * and is tried again with each.
+   */
   #behindReplay = false;
   #terminated = false;
   #ended = false;
@@ -221,9 +224,11 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
         server.owed.push(Owed.execute, this.statements.executed(server));
         break;
       case Frontend.parse:
+        if (this.statements.isUncertain(server, type, chunk, start)) return this.#untilReplies();
         this.statements.parse(server, chunk, start, end, this.#preparedLimit);
         return Verdict.next;
       default:
+        if (this.statements.isUncertain(server, type, chunk, start)) return this.#untilReplies();
         this.statements.refer(server, type, chunk, start, end, this.#preparedLimit);
         return Verdict.next;
     }
@@ -263,6 +268,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     // Larger than what is held: forwarded as it comes, so only without a name that would have to be rewritten.
     const server = this.#serverFor(type);
     if (server === undefined) return this.#withoutServer();
+    if (this.statements.isUncertain(server, type, chunk, start)) return this.#untilReplies();
     if (!this.statements.stream(server, type, size, chunk, start, end, this.#preparedLimit))
       return Verdict.stopBefore;
     return Verdict.next;
@@ -298,6 +304,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   released(): void {
     this.server = undefined;
     this.#behindReplay = false;
+    this.statements.unlinked();
     this.#resume(Pause.server | Pause.owed);
     if (this.leaving !== undefined) this.fail(this.leaving, 'shutdown');
   }
@@ -434,6 +441,11 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   /** What a message meets that gets no server now: it stays for later, unless the session is over. */
   #withoutServer(): Verdict {
     return this.#ended ? Verdict.stopAfter : Verdict.stopBefore;
+  }
+
+  #untilReplies(): Verdict {
+    this.#behindReplay = true;
+    return Verdict.stopBefore;
   }
 
   #startClocks(now: number): void {

@@ -39,6 +39,8 @@ export class ClientStatements {
   #named: StatementNames | undefined;
   /** The definition of the unnamed statement. */
   #unnamed: Buffer | undefined;
+  /** By name ('' = unnamed), the last change to it that may not have been answered, and the batch in which it went out. */
+  readonly #sent = new Map<string, { readonly change: Change; readonly batch: number }>();
   /** What was bound last drops every statement when it is executed. */
   #boundForgetsAll = false;
 
@@ -92,17 +94,44 @@ export class ClientStatements {
     const statement = internStatement(definition);
     if (server.statements.use(statement)) {
       if (!mayFail(server) && !server.statements.isUncertain(statement, server.owed.batch)) {
-        server.owed.push(Owed.injectedParse, new StatementChange({ statement, there: true, names, key }));
+        const change = new StatementChange({ statement, there: true, names, key });
+        this.#remember(server, key, change);
+        server.owed.push(Owed.injectedParse, change);
         server.injectDue();
         return;
       }
       this.#closeOn(server, statement);
     }
     const change = new StatementChange({ statement, there: true, server: server.statements, names, key });
+    this.#remember(server, key, change);
     server.owed.push(Owed.parse, change);
     server.statements.sent(statement, server.owed.batch);
     server.out.insert(parseBytes(statement));
     this.#added(server, limit);
+  }
+
+  /**
+   * What the name of a Parse, Bind or Describe stands for when the server comes to it depends on a Parse or Close of an earlier batch,
+   * which may yet fail or be skipped: only its answer tells. (A Bind behind a Parse of its name does not: if there is none, the server
+   * says so.)
+   */
+  isUncertain(server: ServerSession, type: number, chunk: Buffer, start: number): boolean {
+    if (this.#sent.size === 0 || type === Frontend.close) return false;
+    let at = start + HEADER_SIZE;
+    if (type === Frontend.bind) at = chunk.indexOf(0, at) + 1;
+    else if (type === Frontend.describe && chunk[at++] !== STATEMENT) return false;
+    const key = statementKey(chunk.subarray(at, Math.max(at, chunk.indexOf(0, at))));
+    const matters = type === Frontend.parse ? key !== '' : key === '' || this.#named?.has(key) !== true;
+    const sent = matters ? this.#sent.get(key) : undefined;
+    if (sent === undefined || sent.batch === server.owed.batch) return false;
+    if (server.owed.owes(sent.change)) return true;
+    this.#sent.delete(key);
+    return false;
+  }
+
+  /** The server that it had is somebody else's. */
+  unlinked(): void {
+    this.#sent.clear();
   }
 
   /** Sends Bind, Describe or Close. `type` is its type byte. */
@@ -127,6 +156,7 @@ export class ClientStatements {
     }
     if (type === Frontend.close) {
       const change = new StatementChange({ statement, there: false, names, key });
+      this.#remember(server, key, change);
       if (server.owed.doubtful) {
         // The order of replies is the server's then: closing what it does not have is answered like anything else.
         server.owed.push(entry, change);
@@ -230,6 +260,11 @@ export class ClientStatements {
     server.out.insert(writer.take());
   }
 
+  #remember(server: ServerSession, key: string, change: Change): void {
+    if (server.owed.settled) this.#sent.clear();
+    this.#sent.set(key, { change, batch: server.owed.batch });
+  }
+
   /** The client's Parse or Close that makes `definition` its unnamed statement; undefined = none, or one too large to be kept. */
   #unnamedChange(server: ServerSession, definition: Buffer | undefined): Change {
     let before: Buffer | undefined;
@@ -248,6 +283,7 @@ export class ClientStatements {
       },
     };
     change.apply();
+    this.#remember(server, '', change);
     return change;
   }
 

@@ -121,6 +121,12 @@ export class OwedReplies<Ref> {
     }
   }
 
+  /** The message with this reference has not been answered yet. */
+  owes(ref: Ref): boolean {
+    for (let index = 0; index < this.#size; index++) if (this.#refs[this.#slot(index)] === ref) return true;
+    return false;
+  }
+
   /** A message of kind `entry` (with OWN if it is ours) goes to the server now. */
   push(entry: number, ref?: Ref): void {
     const kind = entry & KIND;

@@ -298,6 +298,36 @@ describe('a named prepared statement', () => {
       assert.deepEqual(await sameAsDirect('one', script), first);
     });
   }
+
+  test('is what the batch before has left, also if that had an error', async () => {
+    const bad = m.bind({ statement: 'none' });
+    const runs = [m.runNamed('x'), m.sync];
+    const ways = [
+      [bad, m.parse('x', 'SELECT 1'), m.sync, m.parse('x', 'SELECT 2'), m.sync],
+      [bad, m.parse('x', 'SELECT 1'), m.sync, m.describeStatement('none'), m.parse('x', 'SELECT 2'), m.sync],
+      [m.parse('x', 'SELECT 1'), bad, m.sync, m.parse('x', 'SELECT 2'), m.sync],
+      [m.parse('x', 'SELEKT'), m.sync, m.parse('x', 'SELECT 2'), m.sync],
+    ];
+    const closings = [
+      [bad, m.closeStatement('x'), m.sync, ...runs],
+      [bad, m.closeStatement('x'), m.sync, m.describeStatement('x'), m.sync],
+      [bad, m.closeStatement('x'), m.sync, m.parse('x', 'SELECT 2'), m.sync],
+      [m.closeStatement('x'), bad, m.sync, m.parse('x', 'SELECT 2'), m.sync],
+    ];
+    for (const way of ways) {
+      await sameAsDirect('one', async (client) => [
+        ...(await tell(client.ask(way, 2))),
+        ...(await tell(client.ask(runs))),
+      ]);
+    }
+    for (const closing of closings) {
+      await sameAsDirect('one', async (client) => [
+        ...(await tell(client.ask([m.parse('x', 'SELECT 0'), m.sync]))),
+        ...(await tell(client.ask(closing, 2))),
+        ...(await tell(client.ask(runs))),
+      ]);
+    }
+  });
 });
 
 describe('a server with as many statements as it may have', () => {
@@ -442,6 +472,24 @@ describe('the unnamed statement', () => {
       });
       assert.equal(heard.filter((line) => line === 'D 2').length, 2);
     }
+  });
+
+  test('of another client is not there either behind a Parse that turns out to be skipped', async () => {
+    const ways = [
+      [m.bind({ statement: 'none' }), m.parse('', 'SELECT 3'), m.sync, m.bind(), m.execute(), m.sync],
+      [m.parse('', 'SELEKT'), m.sync, m.bind(), m.execute(), m.sync],
+      [m.parse('', 'SELECT 3'), m.sync, m.describeStatement('none'), m.bind(), m.execute(), m.sync],
+      [m.parse('', 'SELECT 3'), m.sync, m.describeStatement(), m.bind(), m.execute(), m.sync],
+      [m.parse('', 'SELEKT'), m.sync, m.parse('', 'SELECT 4'), m.bind(), m.execute(), m.sync],
+    ];
+    const one = await stage().login('one');
+    for (const way of ways) {
+      await sameAsDirect('one', async (client) => {
+        await one.ask([m.parse('', "SELECT 'secret'"), m.sync]);
+        return tell(client.ask(way, 2));
+      });
+    }
+    one.quit();
   });
 
   test('ends with a simple query, and with Close', async () => {
