@@ -4,8 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { before } from 'node:test';
-import { query } from '../support/messages.ts';
-import { connect, type Target } from '../support/postgres.ts';
+import { query, type Target } from '../support/postgres.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { type Stage, useStage } from '../support/stage.ts';
 import { SCHEMA, TABLES } from './vocabulary.ts';
@@ -28,9 +27,12 @@ export const SERVERS: readonly Server[] = [
   },
 ];
 
-export interface PlaygroundOptions {
-  readonly server: Server;
-  /** TOML lines of the pooled database, besides its pool of three. */
+/** A database of the pooler's. */
+export interface Entry {
+  readonly name: string;
+  /** A client keeps its server until it leaves. */
+  readonly lasting: boolean;
+  /** TOML lines. */
   readonly pooling: string;
 }
 
@@ -48,11 +50,11 @@ export interface Playground {
 const SERVER_COUNT = 3;
 const DIRECT = 'direct';
 
-/** There inside tests and hooks of the calling `describe`. */
-export function usePlayground({ server, pooling }: PlaygroundOptions): () => Playground {
-  const lasting = pooling.includes('"session"');
-  // In session mode every client keeps its server: two sessions, a stranger, one on its way out, and who makes all new.
-  const size = lasting ? 8 : SERVER_COUNT;
+/** One daemon with all of these entries; what is returned works inside tests and hooks of the calling `describe`. */
+export function usePlaygrounds(
+  server: Server,
+  entries: readonly Entry[],
+): (entry: Entry) => Promise<Playground> {
   const stage = useStage({
     settings: `admin_users = ["boss"]
 query_wait_timeout = "5s"
@@ -60,44 +62,47 @@ query_wait_notify = 0
 server_round_robin = true
 [users.boss]
 password = "b"`,
-    databases: { pooled: `pool_size = ${String(size)}\n${pooling}` },
+    databases: Object.fromEntries(
+      entries.map((entry) => [entry.name, `pool_size = ${String(sizeOf(entry))}\n${entry.pooling}`]),
+    ),
     schema: `CREATE ROLE alice; CREATE ROLE bob; ${SCHEMA}`,
     postgres: {
       ...(server.programs === undefined ? {} : { programs: server.programs }),
       files: { 'pg_hba.conf': 'host all all 127.0.0.1/32 trust\n' },
     },
   });
-  let playground: Playground | undefined;
   before(async () => {
-    playground = await prepare(stage(), lasting ? 1 : SERVER_COUNT);
+    await stage().sql(`CREATE DATABASE ${DIRECT}`);
+    await query(directTo(stage()), SCHEMA);
   });
-  return () => {
-    if (playground === undefined) throw new Error('the playground is there only inside tests and hooks');
-    return playground;
-  };
+  return (entry) => prepare(stage(), entry);
 }
 
-async function prepare(stage: Stage, crewSize: number): Promise<Playground> {
-  const direct = { ...stage.postgres, database: DIRECT };
-  const pooled = stage.through('pooled');
-  await stage.sql(`CREATE DATABASE ${DIRECT}`);
-  const schema = await connect(direct, { application_name: 'watcher' });
-  await schema.query(SCHEMA);
+/** In session mode every client keeps one: two sessions, a stranger, one on its way out, and who makes all new. */
+const sizeOf = ({ lasting }: Entry): number => (lasting ? 8 : SERVER_COUNT);
+const directTo = ({ postgres }: Stage): Target => ({ ...postgres, database: DIRECT });
+
+async function prepare(stage: Stage, { name, lasting }: Entry): Promise<Playground> {
+  const direct = directTo(stage);
+  const pooled = stage.through(name);
+  const straight = await RawClient.login(direct, { application_name: 'watcher' });
   const console = await stage.login('pgbouncer', { user: 'boss' });
   /** As many as there are servers: if all of them have one, every server is new and clean. */
-  const crew = await Promise.all(Array.from({ length: crewSize }, () => RawClient.login(pooled)));
+  const crew = await Promise.all(
+    Array.from({ length: lasting ? 1 : SERVER_COUNT }, () => RawClient.login(pooled)),
+  );
   const all = (sql: string): Promise<unknown> => Promise.all(crew.map((each) => each.query(sql)));
   return {
     direct,
     pooled,
-    restores: crewSize === SERVER_COUNT,
+    restores: !lasting,
     makeNew: async () => {
-      if (crewSize === SERVER_COUNT) {
-        await console.query('RECONNECT pooled');
+      if (!lasting) {
+        await console.query(`RECONNECT ${name}`);
         await all('BEGIN');
         await all('ROLLBACK');
       }
-      await Promise.all([schema.query(TABLES), crew[0]?.ask([query(TABLES)])]);
+      await Promise.all([straight.query(TABLES), crew[0]?.query(TABLES)]);
     },
   };
 }

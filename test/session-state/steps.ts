@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import * as m from '../support/messages.ts';
 import type { Parameters } from '../support/raw-client.ts';
+import { isWanted } from './kinds.ts';
 import { type Act, acts } from './stranger.ts';
 import { brought, prepared, resets, statement, STATEMENT_NAMES, values } from './vocabulary.ts';
 
@@ -158,7 +159,7 @@ const batch: fc.Arbitrary<Exchange> = fc
 const exchange = fc.oneof(
   { weight: 4, arbitrary: simple },
   { weight: 1, arbitrary: once },
-  { weight: 2, arbitrary: batch },
+  { weight: isWanted('batches') ? 2 : 0, arbitrary: batch },
 );
 
 const who = fc.constantFrom<Who>(1, 1, 2);

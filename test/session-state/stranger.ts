@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import * as m from '../support/messages.ts';
 import { RawClient } from '../support/raw-client.ts';
 import type { Target } from '../support/postgres.ts';
+import { isWanted } from './kinds.ts';
 
 export interface Act {
   readonly name: string;
@@ -25,7 +26,7 @@ const act = (name: string, messages: readonly (string | Buffer)[], leaves = fals
 export const PASS = act('pass', ['']);
 
 /** The first are the simplest, to which a failing script shrinks. None keeps its server. */
-export const acts: fc.Arbitrary<Act> = fc.constantFrom(
+const ACTS: readonly Act[] = [
   PASS,
   act('settings', [
     `SET search_path = s2; SET work_mem = '99MB'; SET TimeZone = 'Asia/Tokyo'; SET DateStyle = german; SET app.tenant = 'stranger'`,
@@ -56,7 +57,8 @@ export const acts: fc.Arbitrary<Act> = fc.constantFrom(
   act('prepare and leave', ["PREPARE q AS SELECT 'stranger'"], true),
   act('role and leave', ['SET ROLE bob'], true),
   act('leave amid a transaction', ["BEGIN; SET work_mem = '66MB'; SELECT pg_advisory_lock(77)"], true),
-);
+];
+export const acts: fc.Arbitrary<Act> = fc.constantFrom(...(isWanted('strangers') ? ACTS : [PASS]));
 
 export class Stranger {
   readonly #target: Target;

@@ -14,6 +14,7 @@
  * it would block and not because it differs: `default_transaction_deferrable`.
  */
 import fc from 'fast-check';
+import { isWanted } from './kinds.ts';
 
 /** By setting, its values as SET takes them. */
 const SETTINGS = {
@@ -189,21 +190,25 @@ const tables = [
 ] as const;
 const discards = ['DISCARD ALL', 'DISCARD PLANS', 'DISCARD SEQUENCES'] as const;
 
+const KINDS: Readonly<Record<string, fc.WeightedArbitrary<string>>> = {
+  settings: { weight: 10, arbitrary: set },
+  transactions: { weight: 7, arbitrary: fc.constantFrom(...transactions) },
+  reads: { weight: 4, arbitrary: fc.constantFrom(...reads) },
+  otherSettings: { weight: 2, arbitrary: fc.constantFrom(...otherSettings) },
+  roles: { weight: 2, arbitrary: fc.constantFrom(...roles) },
+  errors: { weight: 2, arbitrary: fc.constantFrom(...errors) },
+  locks: { weight: 2, arbitrary: fc.constantFrom(...locks) },
+  temporary: { weight: 2, arbitrary: fc.constantFrom(...temporary) },
+  cursors: { weight: 2, arbitrary: fc.constantFrom(...cursors) },
+  channels: { weight: 2, arbitrary: fc.constantFrom(...channels) },
+  sqlPrepared: { weight: 2, arbitrary: fc.constantFrom(...sqlPrepared) },
+  tables: { weight: 1, arbitrary: fc.constantFrom(...tables) },
+  discards: { weight: 1, arbitrary: fc.constantFrom(...discards) },
+};
+
 /** One statement. */
 export const statement: fc.Arbitrary<string> = fc.oneof(
-  { weight: 10, arbitrary: set },
-  { weight: 7, arbitrary: fc.constantFrom(...transactions) },
-  { weight: 4, arbitrary: fc.constantFrom(...reads) },
-  { weight: 2, arbitrary: fc.constantFrom(...otherSettings) },
-  { weight: 2, arbitrary: fc.constantFrom(...roles) },
-  { weight: 2, arbitrary: fc.constantFrom(...errors) },
-  { weight: 2, arbitrary: fc.constantFrom(...locks) },
-  { weight: 2, arbitrary: fc.constantFrom(...temporary) },
-  { weight: 2, arbitrary: fc.constantFrom(...cursors) },
-  { weight: 2, arbitrary: fc.constantFrom(...channels) },
-  { weight: 2, arbitrary: fc.constantFrom(...sqlPrepared) },
-  { weight: 1, arbitrary: fc.constantFrom(...tables) },
-  { weight: 1, arbitrary: fc.constantFrom(...discards) },
+  ...Object.entries(KINDS).flatMap(([kind, weighted]) => (isWanted(kind) ? [weighted] : [])),
 );
 
 /** To be prepared under a name and run again later, perhaps with values that do not fit. */
@@ -234,7 +239,7 @@ export const values: fc.Arbitrary<readonly string[]> = fc.constantFrom(
 export const brought: fc.Arbitrary<Readonly<Record<string, string>>> = fc.oneof(
   { weight: 2, arbitrary: fc.constant({}) },
   {
-    weight: 1,
+    weight: isWanted('brought') ? 1 : 0,
     arbitrary: fc.record(
       {
         application_name: fc.constantFrom('brought', 'a'),
