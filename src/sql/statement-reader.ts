@@ -44,6 +44,7 @@ for (const token of [
   Word.prepare,
   Word.execute,
   Word.copy,
+  Word.ordinality,
   CAST,
 ])
   noFunctionBehind[token] = 1;

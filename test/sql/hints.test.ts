@@ -18,11 +18,13 @@ function hints(text: string | Buffer, lexing = usual): StatementHints {
 }
 
 /** The bits by name, in the order of their values. */
-const bits = (text: string, lexing = usual): string =>
-  Object.entries(Hint)
-    .filter(([, bit]) => (hints(text, lexing).bits & bit) !== 0)
+function bits(text: string, lexing = usual): string {
+  const found = hints(text, lexing).bits;
+  return Object.entries(Hint)
+    .filter(([, bit]) => (found & bit) !== 0)
     .map(([name]) => name)
     .join(' ');
+}
 
 const foundIn = (text: Buffer, lexing: Lexing): boolean => {
   const found = hints(text, lexing);
@@ -248,6 +250,8 @@ describe('hints', () => {
       'select a in (1), exists (select 1), not (a), cast(a as foo(1)), a::bar(2), a::numeric(3, 4)': '',
       'select count(*) filter (where a) over (partition by (b) order by (c)), row(1), array(select 1)': '',
       'select a[1:f(2)]': 'f',
+      'select a::public.vector(3), cast(b as public.vector(4)), c at time zone (d)': '',
+      'select * from g(1) with ordinality t(a, n)': 'g',
       'select distinct on (a) f(b) from t': 'f',
       'select * from g(1) as t(a, b), (values (1)) u(c), rows from (h(1)) w': 'g h',
       'insert into t (a, b) values (f(1)) on conflict (a) do update set (a) = (1) returning (g(b))': 'f g',
