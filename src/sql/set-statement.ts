@@ -1,18 +1,7 @@
 /** Reads the first tokens of SET, RESET, DISCARD and DEALLOCATE. What is no valid statement does not matter: it changes nothing. */
 import { Hint } from './hint.ts';
 import { MAX_IDENTIFIER, SEED, settingsTouched } from './setting-names.ts';
-
-export interface Token {
-  readonly type: 'word' | 'quoted' | 'literal' | 'symbol' | 'number';
-  /** Words are folded, what was quoted is unquoted; one character a byte. */
-  readonly text: string;
-  /** Where it stands in the text, with its quotes; in bytes. */
-  readonly start: number;
-  readonly end: number;
-}
-
-/** So many tokens are enough for every form of SET with a name of up to five parts. */
-export const TOKENS_NEEDED = 16;
+import type { Token } from './statement-head.ts';
 
 export interface SettingsChange {
   readonly bits: number;

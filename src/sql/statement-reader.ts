@@ -9,7 +9,8 @@ import { CATALOG_FUNCTION, EFFECT_SHIFT, functions, NO_CALL, SET_CONFIG } from '
 import { ANYTHING, Hint, noHints, type StatementHints } from './hint.ts';
 import type { TokenVisitor } from './lexer.ts';
 import { SetConfigCall } from './set-config-call.ts';
-import { readDeallocate, readSetStatement, type Token, TOKENS_NEEDED } from './set-statement.ts';
+import { readDeallocate, readSetStatement } from './set-statement.ts';
+import { StatementHead, type Token } from './statement-head.ts';
 import { fold, MAX_IDENTIFIER, SEED, settingsTouched } from './setting-names.ts';
 import { inQuotes, Name, Word } from './words.ts';
 
@@ -88,7 +89,7 @@ export class StatementReader implements TokenVisitor {
   /** One of the two that follow is there. */
   #watches = false;
   /** The first tokens of a statement that is read as a whole. */
-  #head: Token[] | undefined;
+  #head: StatementHead | undefined;
   #setConfig: SetConfigCall | undefined;
   /** What to add to a position in the bytes given to get one in the text. */
   #place = 0;
@@ -145,14 +146,21 @@ export class StatementReader implements TokenVisitor {
 
   word(code: number, bytes: Buffer, start: number, end: number): void {
     if (this.#kind === 0) this.#begin(inQuotes(code) === 0 ? code : 0);
-    if (this.#watches) this.#watchWord(code, bytes, start, end);
+    if (this.#watches) {
+      this.#head?.word(bytes, start, end, this.#place);
+      if (code === Word.true) this.#setConfig?.true();
+      else this.#setConfig?.other();
+    }
     this.#name(code, bytes, start, end);
     this.#last = Last.word;
   }
 
   quoted(code: number, bytes: Buffer, start: number, end: number, doubled: boolean): void {
     if (this.#kind === 0) this.#begin(0);
-    if (this.#watches) this.#watchQuoted(bytes, start, end, doubled);
+    if (this.#watches) {
+      this.#head?.quoted(bytes, start, end, doubled, this.#place);
+      this.#setConfig?.other();
+    }
     this.#name(code, bytes, start, end);
     this.#last = Last.quoted;
   }
@@ -160,14 +168,14 @@ export class StatementReader implements TokenVisitor {
   literal(bytes: Buffer, start: number, end: number): void {
     this.#value();
     if (!this.#watches) return;
-    this.#push({ type: 'literal', text: '', start: 0, end: 0 });
+    this.#head?.literal();
     this.#setConfig?.literal(end < 0 ? undefined : bytes.toString('latin1', start, end));
   }
 
   number(): void {
     this.#value();
     if (!this.#watches) return;
-    this.#push({ type: 'number', text: '', start: 0, end: 0 });
+    this.#head?.number();
     this.#setConfig?.other();
   }
 
@@ -177,7 +185,10 @@ export class StatementReader implements TokenVisitor {
       return;
     }
     if (this.#kind === 0) this.#begin(0);
-    if (this.#watches) this.#watchSymbol(character);
+    if (this.#watches) {
+      this.#head?.symbol(character);
+      if (this.#setConfig !== undefined) this.#followSetConfig(this.#setConfig, character);
+    }
     if (character === OPEN && this.#last !== Last.other) this.#call();
     this.#last = Last.other;
     this.#previous = character === COLON && this.#previous === SYMBOL + COLON ? CAST : SYMBOL + character;
@@ -208,25 +219,6 @@ export class StatementReader implements TokenVisitor {
     else this.#opensCreate = false;
   }
 
-  #watchWord(code: number, bytes: Buffer, start: number, end: number): void {
-    const text = fold(bytes.toString('latin1', start, end));
-    this.#push({ type: 'word', text, start: start + this.#place, end: end + this.#place });
-    if (code === Word.true) this.#setConfig?.true();
-    else this.#setConfig?.other();
-  }
-
-  #watchQuoted(bytes: Buffer, start: number, end: number, doubled: boolean): void {
-    const written = bytes.toString('latin1', start, end);
-    const text = doubled ? written.replaceAll('""', '"') : written;
-    this.#push({ type: 'quoted', text, start: start - 1 + this.#place, end: end + 1 + this.#place });
-    this.#setConfig?.other();
-  }
-
-  #watchSymbol(character: number): void {
-    this.#push({ type: 'symbol', text: String.fromCharCode(character), start: 0, end: 0 });
-    if (this.#setConfig !== undefined) this.#followSetConfig(this.#setConfig, character);
-  }
-
   #begin(word: number): void {
     this.#statements++;
     this.#kind = word === 0 ? OTHER : word;
@@ -243,7 +235,7 @@ export class StatementReader implements TokenVisitor {
       case Word.discard:
       case Word.prepare:
       case Word.deallocate:
-        this.#head = [];
+        this.#head = new StatementHead();
         this.#watches = true;
         break;
       // What EXECUTE runs was named by a PREPARE long ago.
@@ -373,13 +365,9 @@ export class StatementReader implements TokenVisitor {
     }
   }
 
-  #push(token: Token): void {
-    if (this.#head !== undefined && this.#head.length < TOKENS_NEEDED) this.#head.push(token);
-  }
-
   #endStatement(): void {
     if (this.#kind === 0) return;
-    if (this.#head !== undefined) this.#readHead(this.#head);
+    if (this.#head !== undefined) this.#readHead(this.#head.tokens);
     if (this.#setConfig !== undefined) this.#bits |= Hint.opaque;
     this.#head = undefined;
     this.#setConfig = undefined;
