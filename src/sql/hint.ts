@@ -6,7 +6,7 @@ export const Hint = {
   settings: 1,
   /** Some settings may change and the text does not say which: an unreadable set_config, pg_settings written, DO, … */
   opaque: 2,
-  /** What cannot move to another server may have come or gone: holdable cursors, LISTEN, temporary objects. */
+  /** What cannot move to another server may have come or gone: holdable cursors, LISTEN, temporary objects (also by a SELECT … INTO). */
   pins: 4,
   /** A function that takes or frees session-level advisory locks. */
   locks: 8,

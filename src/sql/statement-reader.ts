@@ -293,8 +293,9 @@ export class StatementReader implements TokenVisitor {
       case Word.table:
         if (this.#kind === Word.create || this.#kind === Word.explain) this.#createsTable = true;
         break;
-      // CREATE TABLE … AS has the tag of a SELECT, and with pg_temp in front of search_path no TEMP.
+      // In CREATE a query may follow. CREATE TABLE … AS has the tag of a SELECT, and needs no TEMP with pg_temp in search_path.
       case Word.as:
+        this.#runs = true;
         if (this.#createsTable) this.#bits |= Hint.pins;
         break;
       case Word.execute:
@@ -310,9 +311,6 @@ export class StatementReader implements TokenVisitor {
         if (previous === Word.distinct) this.#distinctOn = true;
         break;
       case Word.expression:
-        if (this.#kind === Word.create || this.#kind === Word.alter) this.#runs = true;
-        break;
-      case Word.alterExpression:
         if (this.#kind === Word.alter) this.#runs = true;
         break;
       default:
