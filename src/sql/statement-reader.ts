@@ -24,6 +24,7 @@ const COLON = 0x3a;
 const SYMBOL = 0x100;
 const AFTER_DOT = SYMBOL + DOT;
 const AFTER_CLOSE = SYMBOL + CLOSE;
+const NOTHING = 0;
 const CAST = 0x200;
 const OTHER = 0x201;
 
@@ -33,9 +34,10 @@ const UNQUALIFIED = -1;
 const Last = { other: 0, word: 1, quoted: 2 } as const;
 type Last = (typeof Last)[keyof typeof Last];
 
-/** Behind these stands the name of a table, a type, a CTE, an alias or a statement: "(" behind it opens no arguments. */
+/** Behind these stands what "(" opens no arguments for: how a statement begins, a table, a type, a CTE, an alias. */
 const noFunctionBehind = new Uint8Array(OTHER + 1);
 for (const token of [
+  NOTHING,
   Word.into,
   Word.as,
   Word.with,
@@ -66,7 +68,7 @@ export class StatementReader implements TokenVisitor {
 
   /** The word that the statement begins with: its code, or OTHER. 0: none yet. */
   #kind = 0;
-  #previous = 0;
+  #previous: number = NOTHING;
   /** Calls of functions in this part of the statement are run. */
   #runs = true;
   /** CREATE so far has said nothing that what it makes could be named by. */
@@ -82,7 +84,7 @@ export class StatementReader implements TokenVisitor {
   #start = 0;
   #end = 0;
   /** The token before it, or before its schema. */
-  #before = 0;
+  #before: number = NOTHING;
   /** The code of its schema. */
   #qualifier: number = UNQUALIFIED;
 
@@ -222,8 +224,7 @@ export class StatementReader implements TokenVisitor {
   #begin(word: number): void {
     this.#statements++;
     this.#kind = word === 0 ? OTHER : word;
-    this.#code = 0;
-    this.#before = 0;
+    this.#before = NOTHING;
     this.#runs = true;
     this.#opensCreate = false;
     this.#createsTable = false;
@@ -371,7 +372,7 @@ export class StatementReader implements TokenVisitor {
     this.#setConfig = undefined;
     this.#watches = false;
     this.#kind = 0;
-    this.#previous = 0;
+    this.#previous = NOTHING;
     this.#last = Last.other;
   }
 

@@ -278,6 +278,7 @@ describe('hints', () => {
       'prepare x (int) as select f($1)': 'f',
       'declare c cursor for select f(1)': 'f',
       'vacuum (full) t (a)': '',
+      'select copy(a), key(b), explain(c)': 'copy key explain',
       "select interval '1 day', timestamp(3) '2020-01-01', extract(year from a), json_object('a': 1)": '',
       'select a.f, f from t': '',
     }))
@@ -288,8 +289,8 @@ describe('hints', () => {
   });
 
   test('owe nothing to the text before', () => {
-    assert.equal(bits('select pg_catalog'), '');
-    assert.equal(bits('.lower(a)'), 'functions');
+    assert.equal(bits('select pg_catalog.'), '');
+    assert.equal(bits('select lower(a), public.lower(a)'), 'functions');
     assert.equal(bits("set a = 1; select 'x', set_config('a'"), 'settings opaque');
     assert.equal(bits('select 1'), '');
   });
