@@ -495,7 +495,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (this.#isBlocked) return undefined;
     let server = this.server;
     if (server !== undefined) {
-      if (server.sessionState !== this.sessionState && server.quiet) server.restore(this);
+      // Where nobody asks the server, a replay would take away what nobody knows of.
+      if (server.sessionState !== this.sessionState && this.isTracked && server.quiet) server.restore(this);
     } else {
       this.requestedAt = Date.now();
       const found = this.pool.acquire(this);
