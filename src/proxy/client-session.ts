@@ -203,7 +203,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   received(chunk: Buffer): boolean {
     // Who does not read what it is told is not asked for more: the answers would have to be kept.
     const unread = this.connection.congested;
-    const behind = this.#isBlocked || this.#behindBatches;
+    const behind = this.#isBlocked || this.#isBehindBatches;
     if (unread || this.waiting !== undefined || (behind && this.#heldSize > 0)) {
       this.#hold(chunk, 0);
       return true;
@@ -217,7 +217,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   drained(): void {
     this.server?.connection?.resume();
-    if (this.waiting === undefined && !this.#isBlocked && !this.#behindBatches) this.#resumeHeld();
+    if (this.waiting === undefined && !this.#isBlocked && !this.#isBehindBatches) this.#resumeHeld();
   }
 
   closed(error: Error | undefined): void {
@@ -382,8 +382,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (this.#behindReplay && !server.replaying) {
       this.#behindReplay = false;
       this.#resumeHeld();
-    } else if (this.#behindBatches && !this.statements.stillWaits(server) && !this.connection.congested) {
-      this.#behindBatches = false;
+    } else if (this.#behindBatches && !this.#isBehindBatches && !this.connection.congested) {
       this.#resumeHeld();
     }
     if ((this.#paused & Pause.owed) !== 0 && server.owed.size < MAX_OWED / 2) this.#resume(Pause.owed);
@@ -451,6 +450,12 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   get #preparedLimit(): number {
     return this.pool.mode === 'transaction' ? this.#limits().maxPreparedStatements : 0;
+  }
+
+  /** What was held for batches before it still has to wait for them. */
+  get #isBehindBatches(): boolean {
+    this.#behindBatches &&= this.server !== undefined && this.statements.stillWaits(this.server);
+    return this.#behindBatches;
   }
 
   /** False: it stays for later. */
