@@ -26,6 +26,8 @@ export const Hint = {
   nextval: 1024,
   /** Every CREATE of the text says TEMP, and it has no other DDL: their tags mean nothing to other sessions. */
   temporaryDdl: 2048,
+  /** A setting under which statements are parsed changes, or may, but for its transaction only. */
+  localParsing: 4096,
 } as const;
 
 export interface StatementHints {

@@ -11,7 +11,7 @@ import type { TokenVisitor } from './lexer.ts';
 import { SetConfigCall } from './set-config-call.ts';
 import { readDeallocate, readSetStatement } from './set-statement.ts';
 import { StatementHead, type Token } from './statement-head.ts';
-import { fold, MAX_IDENTIFIER, SEED, settingsTouched } from './setting-names.ts';
+import { countsInParsing, fold, MAX_IDENTIFIER, SEED, settingsTouched } from './setting-names.ts';
 import { inQuotes, Name, Word } from './words.ts';
 
 const SEMICOLON = 0x3b;
@@ -349,8 +349,11 @@ export class StatementReader implements TokenVisitor {
     if (!call.ended) return;
     this.#setConfig = undefined;
     this.#watches = this.#head !== undefined;
-    if (call.local) return;
     const touched = call.name === undefined ? undefined : settingsTouched(call.name);
+    if (call.local) {
+      if (touched?.some(countsInParsing) !== false) this.#bits |= Hint.localParsing;
+      return;
+    }
     if (touched === undefined) this.#bits |= Hint.opaque;
     else this.#change(touched, call.mayReset);
     if (call.name?.toLowerCase() === SEED) this.#bits |= Hint.seed;

@@ -185,6 +185,22 @@ describe('hints', () => {
     assert.equal(opaqueHints.bits, Hint.opaque | Hint.pins | Hint.locks);
   });
 
+  test('name what is parsed differently until the transaction ends', () => {
+    holds({
+      'set local search_path = a': 'localParsing',
+      'set local schema a': 'localParsing',
+      "set local time zone 'UTC'": 'localParsing',
+      "set local names 'UTF8'": 'localParsing',
+      'set local DateStyle to default': 'localParsing',
+      'set local work_mem = 1': '',
+      "set local app.tenant = 'a'": '',
+      "select set_config('TimeZone', 'UTC', true)": 'localParsing',
+      "select set_config($1, 'UTC', true)": 'localParsing',
+      "select set_config('app.tenant', 'a', true)": '',
+      'set time zone 1': 'settings',
+    });
+  });
+
   test('name what pins', () => {
     holds({
       'listen a': 'pins',
