@@ -19,7 +19,7 @@ import type { ClientDescription, Waiting } from '../pool/port.ts';
 import type { InternedMap } from '../session/interned-map.ts';
 import type { Pin } from '../session/pins.ts';
 import type { SessionState } from '../session/replay.ts';
-import { parseContextOf } from '../session/parse-context.ts';
+import { changesParsing, parseContextOf } from '../session/parse-context.ts';
 import { HintScanner, opaqueHints } from '../sql/hints.ts';
 import { ClientStatements, type Sending } from './client-statements.ts';
 import { Outbox } from './outbox.ts';
@@ -170,7 +170,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   /** What counts of its settings when a statement is parsed; undefined while it is not known for sure. */
   get parseContext(): InternedMap | undefined {
-    if (this.server?.settling.suspicion.ofSettings === true) return undefined;
+    if (this.server !== undefined && changesParsing(this.server.settling.suspicion)) return undefined;
     return parseContextOf(this.sessionState);
   }
 
