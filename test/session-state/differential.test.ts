@@ -12,6 +12,8 @@ import { script } from './steps.ts';
 
 const scripts = Number(process.env['OSTLER_SCRIPTS'] ?? 100);
 const seed = Number(process.env['OSTLER_SEED'] ?? Date.now() % 2 ** 31);
+/** As a failure prints it: plays that script alone. */
+const path = process.env['OSTLER_PATH'];
 /** Shrinking takes as many runs again as it likes: in ms, how long all may take. */
 const timeLimit = Number(process.env['OSTLER_SCRIPTS_TIME'] ?? 40_000);
 
@@ -22,9 +24,10 @@ interface Mode extends Entry {
 
 const MODES: readonly Mode[] = [
   // Nothing can differ here: it shows that scripts, oracle and comparison are right.
-  { name: 'session_mode', lasting: true, pooling: 'pool_mode = "session"', share: 0.2 },
+  { name: 'session_mode', lasting: true, pooling: 'pool_mode = "session"', share: 0.1 },
   { name: 'track', lasting: false, pooling: 'session_state = "track"', share: 1 },
-  { name: 'strict', lasting: false, pooling: 'session_state = "strict"', share: 0.3 },
+  { name: 'strict', lasting: false, pooling: 'session_state = "strict"', share: 0.5 },
+  { name: 'pin', lasting: false, pooling: 'session_state = "pin"', share: 0.2 },
 ];
 
 for (const server of SERVERS) {
@@ -41,7 +44,12 @@ for (const server of SERVERS) {
           fc.asyncProperty(script, async (each) => {
             outcomes.push(await play(each, place));
           }),
-          { numRuns, seed, plugins: [fc.interruptAfterTimeLimit(timeLimit)] },
+          {
+            numRuns,
+            seed,
+            ...(path === undefined ? {} : { path, endOnFailure: true }),
+            plugins: [fc.interruptAfterTimeLimit(timeLimit)],
+          },
         );
         tell(t, outcomes);
       });

@@ -1,12 +1,11 @@
 /** Nothing of a session is found by the next one on its server, whatever was left in it and however its client went away. */
-import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import * as m from '../support/messages.ts';
 import type { Target } from '../support/postgres.ts';
 import { useStage } from '../support/stage.ts';
 import { DIRT, type Dirt, everything, HIDING_PLACES } from './dirt.ts';
 import { type Farewell, FAREWELLS, IN_A_TRANSACTION, QUIT } from './leavers.ts';
-import { Observer } from './observer.ts';
+import { Observer, sameLines } from './observer.ts';
 import { lookAt } from './oracle.ts';
 import { SERVERS } from './playground.ts';
 import { SCHEMA } from './vocabulary.ts';
@@ -19,9 +18,10 @@ interface Policy {
 }
 
 const POLICIES: readonly Policy[] = [
-  { name: 'session', pooling: 'pool_mode = "session"', findsHidden: true },
+  { name: 'session_mode', pooling: 'pool_mode = "session"', findsHidden: true },
   { name: 'strict', pooling: 'session_state = "strict"', findsHidden: true },
   { name: 'track', pooling: 'session_state = "track"', findsHidden: false },
+  { name: 'pin', pooling: 'session_state = "pin"', findsHidden: false },
 ];
 
 /** What only a message can find: the statements of the protocol, and where sequences are. */
@@ -62,12 +62,12 @@ for (const server of SERVERS) {
       const waits = newSession(target);
       await leaver.leave();
       const title = `of ${dirt.name}, left ${farewell.name}`;
-      assert.deepEqual(await waits, fresh, `who waited finds something ${title}`);
-      assert.deepEqual(await newSession(target), fresh, `who came later finds something ${title}`);
+      sameLines(await waits, fresh, `who waited finds something ${title}`);
+      sameLines(await newSession(target), fresh, `who came later finds something ${title}`);
     };
 
     for (const { name, findsHidden } of POLICIES) {
-      describe(`with session state "${name}"`, () => {
+      describe(`in ${name}`, () => {
         const dirts = DIRT.filter(({ hidden }) => findsHidden || !hidden);
         for (const farewell of FAREWELLS) {
           test(`a client that goes away ${farewell.name} leaves nothing behind`, async () => {
@@ -75,8 +75,10 @@ for (const server of SERVERS) {
           });
         }
         for (const farewell of [QUIT, IN_A_TRANSACTION]) {
-          test(`nothing is left of anything when its client goes away ${farewell.name}`, async () => {
-            for (const dirt of dirts) await leavesNothing(stage().through(name), dirt, farewell);
+          test(`nothing is left of anything when its client goes away ${farewell.name}`, async (t) => {
+            for (const dirt of dirts) {
+              await t.test(dirt.name, () => leavesNothing(stage().through(name), dirt, farewell));
+            }
           });
         }
       });

@@ -94,6 +94,13 @@ socket.on('connect', next).on('data', (chunk) => {
   }
 });`;
 
+/** Says so when it is under way: what has not begun cannot be cancelled. */
+const RUNS = `DO $$ BEGIN
+    PERFORM set_config('work_mem', '7MB', false), pg_advisory_lock(7);
+    RAISE NOTICE 'running';
+    PERFORM pg_sleep(60);
+  END $$`;
+
 export const FAREWELLS: readonly Farewell[] = [
   QUIT,
   farewell('without a word', () => undefined, 'end'),
@@ -121,7 +128,8 @@ export const FAREWELLS: readonly Farewell[] = [
       m.run('LISTEN pipe'),
     ),
   ),
-  farewell('while a statement runs', (client) =>
-    client.send(m.query("SELECT set_config('work_mem', '7MB', false), pg_advisory_lock(7), pg_sleep(60)")),
-  ),
+  farewell('while a statement runs', async (client) => {
+    client.send(m.query(RUNS));
+    await client.upTo('N');
+  }),
 ];

@@ -1,4 +1,5 @@
 /** A session as its client sees it: every reply on a line, and after each ReadyForQuery the parameters that are known by then. */
+import assert from 'node:assert/strict';
 import { BodyReader } from '../../src/protocol/body-reader.ts';
 import { type Reply, rowOf, told } from '../support/messages.ts';
 import type { Target } from '../support/postgres.ts';
@@ -89,4 +90,13 @@ function fieldsOf(body: Buffer): string {
     if (!'SFLR'.includes(letter)) fields.push(`${letter}:${value}`);
   }
   return fields.join(' ');
+}
+
+/** A difference is shown line by line, with some lines around it, and not the whole of both once more. */
+export function sameLines(actual: readonly string[], expected: readonly string[], what: string): void {
+  try {
+    assert.equal(actual.join('\n'), expected.join('\n'));
+  } catch (error) {
+    throw new Error(`${what}\n${error instanceof Error ? error.message : String(error)}`);
+  }
 }

@@ -1,7 +1,7 @@
 /** Plays a script on both sides, the same step at the same time, and compares whatever can be seen after each. */
 import assert from 'node:assert/strict';
 import type { Parameters } from '../support/raw-client.ts';
-import { Observer, withoutKnown } from './observer.ts';
+import { Observer, sameLines, withoutKnown } from './observer.ts';
 import { lookAt } from './oracle.ts';
 import type { Playground } from './playground.ts';
 import {
@@ -94,7 +94,7 @@ class Performance {
       Observer.login(through, brings),
     ]);
     this.#twins.set(who, { direct, pooled, bring: Object.keys(brings).length > 0 });
-    assert.deepEqual(pooled.parameters, direct.parameters, `what ${String(who)} is told at login`);
+    sameLines(pooled.parameters, direct.parameters, `what ${String(who)} is told at login`);
   }
 
   async #leave(who: Who, how: Return['farewell']): Promise<void> {
@@ -146,7 +146,7 @@ class Performance {
     let [expected, actual] = await Promise.all([answersOf(direct), answersOf(pooled)]);
     if (hasStalePlan(expected) && !hasStalePlan(actual)) throw new Healed();
     if (!reports) [expected, actual] = [withoutKnown(expected), withoutKnown(actual)];
-    assert.deepEqual(actual, expected, `answers differ at ${title}`);
+    sameLines(actual, expected, `answers differ at ${title}`);
   }
 
   /** Through another server than the last, which somebody has used in between. In a transaction there is nothing to be seen. */
@@ -155,8 +155,8 @@ class Performance {
     if (direct.status !== 'I') return;
     await this.#stranger.do(PASS);
     const [expected, actual] = await Promise.all([lookAt(direct), lookAt(pooled)]);
-    assert.deepEqual(actual, expected, `sessions differ at ${title}`);
-    assert.deepEqual(pooled.parameters, direct.parameters, `reported parameters differ at ${title}`);
+    sameLines(actual, expected, `sessions differ at ${title}`);
+    sameLines(pooled.parameters, direct.parameters, `reported parameters differ at ${title}`);
     this.#looks++;
   }
 
