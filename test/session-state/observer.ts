@@ -97,6 +97,6 @@ export function sameLines(actual: readonly string[], expected: readonly string[]
   try {
     assert.equal(actual.join('\n'), expected.join('\n'));
   } catch (error) {
-    throw new Error(`${what}\n${error instanceof Error ? error.message : String(error)}`);
+    throw new Error(`${what}\n${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
 }
