@@ -1,9 +1,10 @@
 /** asyncpg, and SQLAlchemy on top of it. */
+import { pythonScript } from './support/python.ts';
 import { describeScript } from './support/scenarios.ts';
 
 await describeScript({
   subject: 'asyncpg',
-  file: 'python/asyncpg_clients.py',
+  program: pythonScript('python/asyncpg_clients.py'),
   poolSize: 5,
   scenarios: [
     {
@@ -26,7 +27,7 @@ await describeScript({
 
 await describeScript({
   subject: 'SQLAlchemy',
-  file: 'python/sqlalchemy_clients.py',
+  program: pythonScript('python/sqlalchemy_clients.py'),
   poolSize: 4,
   scenarios: [
     { name: 'asyncpg_own_pool', claim: 'loads and stores on asyncpg with its own pool', prepares: true },

@@ -2,25 +2,17 @@
 
 import os
 import random
-import sys
 from datetime import datetime, timezone
 from decimal import Decimal
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "python"))
-os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
-
-import django
-
-django.setup()
-
+import project
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import IntegrityError, connection, connections, transaction
 from django.db.models import Count, F, Q, Sum
 from django.db.utils import DatabaseError
 from questions import check
-from scenario import chosen, in_threads, raises, scenario
+from scenario import chosen, raises, scenario
 from shop.models import Article, Counter, Customer, Line, Order, Tag
 from web import Browser
 
@@ -28,15 +20,7 @@ THREADS = 20
 
 
 def threads(work, count=THREADS):
-    """Like `in_threads`, and each leaves no connection behind."""
-
-    def closing(number):
-        try:
-            return work(number)
-        finally:
-            connections.close_all()
-
-    return in_threads(count, closing)
+    return project.threads(work, count)
 
 
 @scenario

@@ -8,8 +8,17 @@ import { asOneLine, type Found, installDebianPackages, runProgram } from './prog
 const REQUIREMENTS = join(import.meta.dirname, '../requirements.txt');
 const PIP_TIMEOUT = 300_000;
 
+/** Runs a script by its path relative to test/clients. */
+export function pythonScript(file: string): () => Promise<Found<readonly string[]>> {
+  return async () => {
+    const python = await findPython();
+    if (python.kind === 'missing') return python;
+    return { kind: 'found', value: [python.value, join(import.meta.dirname, '..', file)] };
+  };
+}
+
 /** Gives the path of its `python`. */
-export async function findPython(): Promise<Found<string>> {
+async function findPython(): Promise<Found<string>> {
   const wanted = createHash('sha256')
     .update(await readFile(REQUIREMENTS))
     .digest('hex');
