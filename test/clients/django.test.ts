@@ -56,13 +56,11 @@ const SESSIONS: readonly Scenario[] = [
 ];
 
 const ROLES = 'CREATE ROLE clerk NOLOGIN; GRANT clerk TO app';
-const POSTGRES = { timezone: 'America/Lima' };
 
 await describeScript({
   ...TAKING_TURNS,
   subject: 'A session of Django on psycopg 3',
   program: pythonScript('django/sessions.py'),
-  postgres: POSTGRES,
   setup: ROLES,
   scenarios: [
     ...SESSIONS,
@@ -82,7 +80,6 @@ await describeScript({
   subject: 'A session of Django on psycopg2',
   program: pythonScript('django/sessions.py'),
   environment: { SHOP_DRIVER: 'psycopg2' },
-  postgres: POSTGRES,
   setup: ROLES,
   scenarios: SESSIONS,
 });

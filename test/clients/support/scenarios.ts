@@ -29,11 +29,13 @@ export interface Script extends Omit<ArenaOptions, 'pooler' | 'certificate'> {
 
 /**
  * Three servers that are there from the start and take turns: what a client has set must follow it, for its next
- * transaction is on another server, which another client has just left.
+ * transaction is on another server, which another client has just left. Nobody asks for the time zone of PostgreSQL here.
  */
 export const TAKING_TURNS = {
   poolSize: 3,
   settings: { min_pool_size: 3, server_round_robin: true },
+  // Whoever waits for a lock that a pooler has lost would wait for ever.
+  postgres: { timezone: 'America/Lima', lock_timeout: '20s' },
   sessionState: true,
 } as const;
 
