@@ -46,7 +46,6 @@ const tenants = (how: string, environment: Readonly<Record<string, string>>): Sc
 
 const SESSIONS: readonly Scenario[] = [
   { name: 'migrate', claim: 'migrates the schema of each tenant', alone: true },
-  tenants('on a connection each', {}),
   tenants('on connections kept for ever', KEPT),
   { name: 'startup_options', claim: 'keeps the startup options of each alias' },
   { name: 'roles', claim: 'keeps the role of each alias' },
@@ -64,6 +63,7 @@ await describeScript({
   setup: ROLES,
   scenarios: [
     ...SESSIONS,
+    tenants('on a connection each', {}),
     ...[{ server_side_binding: true }, { prepare_threshold: 1 }].map((options) =>
       tenants(`with ${JSON.stringify(options)}`, { ...KEPT, SHOP_OPTIONS: JSON.stringify(options) }),
     ),
