@@ -11,8 +11,10 @@ import { pleasantry, select, showSetting } from './driver.ts';
 import { invalidCommand, isWord, type Sentence, type Token } from './grammar.ts';
 import { showConfig } from './show/config.ts';
 import { showDatabases } from './show/databases.ts';
-import { showDnsHosts, showDnsZones, showPeerPools, showPeers } from './show/empty.ts';
+import { showDnsHosts } from './show/dns.ts';
+import { showDnsZones, showPeerPools, showPeers } from './show/empty.ts';
 import { showLists } from './show/lists.ts';
+import { showPins } from './show/pins.ts';
 import { showPools } from './show/pools.ts';
 import { showActiveSockets, showClients, showServers, showSockets } from './show/sockets.ts';
 import { showMem, showState, showVersion } from './show/state.ts';
@@ -30,6 +32,7 @@ const shows: ReadonlyMap<string, Show> = new Map([
   ['POOLS', showPools],
   ['DATABASES', showDatabases],
   ['USERS', showUsers],
+  ['PINS', showPins],
   ['STATS', showStats],
   ['STATS_TOTALS', showStatsTotals],
   ['STATS_AVERAGES', showStatsAverages],

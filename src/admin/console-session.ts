@@ -231,7 +231,9 @@ export class ConsoleSession implements ConsoleClient, ConnectionOwner, FrameVisi
     this.#running = running;
     this.requestedAt = Date.now();
     this.queryStartedAt = performance.now();
+    // To PgBouncer each is a transaction of its own.
     this.#owner.stats.queryCount++;
+    this.#owner.stats.xactCount++;
     // Every outcome is told to the client.
     void this.#carryOut(job(running.signal), simple);
   }

@@ -29,6 +29,10 @@ export class Console implements ConsoleDoor, SessionOwner, RowSource {
     return this.#host.pooler;
   }
 
+  *connections(): Generator<Connection, void, undefined> {
+    for (const { connection } of this.#sessions) yield connection;
+  }
+
   consoles(): Iterable<ConsoleClient> {
     return this.#sessions;
   }
@@ -49,7 +53,7 @@ export class Console implements ConsoleDoor, SessionOwner, RowSource {
       });
     }
     const applicationName = parameters.get('application_name') ?? '';
-    const id = this.pooler.nextId();
+    const id = this.pooler.context.nextId();
     const session = new ConsoleSession({ id, connection, owner: this, user, applicationName });
     const key = this.#keys.issue(session, longKeys);
     this.#keyOf.set(session, key.processId);

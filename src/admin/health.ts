@@ -42,13 +42,13 @@ function conditionOf({ pooler }: RowSource, name: string): DatabaseCondition | u
     servers.login += status.svLogin;
     clients.active += status.clActive;
     clients.waiting += status.clWaiting;
-    if (lastConnect === undefined || (pool.lastConnect ?? 0) > lastConnect) {
-      lastConnect = pool.lastConnect ?? lastConnect;
+    if (lastConnect === undefined || (pool.logins.lastConnect ?? 0) > lastConnect) {
+      lastConnect = pool.logins.lastConnect ?? lastConnect;
     }
-    if (pool.lastError === undefined || pool.lastErrorAt === undefined) continue;
-    const age = now - pool.lastErrorAt.getTime();
+    if (pool.logins.lastError === undefined || pool.logins.lastErrorAt === undefined) continue;
+    const age = now - pool.logins.lastErrorAt.getTime();
     if (lastError !== undefined && lastError.age <= age) continue;
-    lastError = { message: pool.lastError.message, sqlState: pool.lastError.sqlState, age };
+    lastError = { message: pool.logins.lastError.message, sqlState: pool.logins.lastError.sqlState, age };
   }
   return {
     name,

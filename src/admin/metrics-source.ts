@@ -2,6 +2,7 @@
 import type { MetricsSource } from '../observability/metrics-source.ts';
 import { databaseRows } from './rows/databases.ts';
 import { lists } from './rows/lists.ts';
+import { pinRows } from './rows/pins.ts';
 import { poolRows } from './rows/pools.ts';
 import { clientState } from './rows/sockets.ts';
 import { CONSOLE_NAME, type RowSource } from './rows/source.ts';
@@ -26,7 +27,7 @@ export function metricsSource({ source, version, droppedLogLines }: MetricsSourc
     stats: () => statsRows(source),
     lists: () => lists(source),
     *clients() {
-      for (const client of pooler.clients.values()) {
+      for (const client of pooler.clients.all.values()) {
         const { user, applicationName } = client;
         yield { database: client.pool.database, user, applicationName, state: clientState(client) };
       }
@@ -34,6 +35,7 @@ export function metricsSource({ source, version, droppedLogLines }: MetricsSourc
         yield { database: CONSOLE_NAME, user, applicationName, state: 'active' };
       }
     },
+    pins: () => pinRows(source),
     limits: () => {
       const { max_client_conn: maxClientConn, max_user_connections: maxUserConnections } = pooler.settings();
       return { maxClientConn, maxUserConnections };

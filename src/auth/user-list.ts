@@ -7,6 +7,8 @@ export interface UserListProblem {
   /** Counted from 1. */
   readonly line: number;
   readonly message: string;
+  /** Nothing that the list could not be used with. */
+  readonly warning?: boolean;
 }
 
 export interface UserList {
@@ -26,6 +28,7 @@ export function parseUserList(text: string): UserList {
   for (const [index, line] of lines.entries()) {
     if (/^\s*(;|$)/.test(line)) continue;
     const report = (message: string): number => problems.push({ line: index + 1, message });
+    const warn = (message: string): number => problems.push({ line: index + 1, message, warning: true });
     const [entry, user, secret] = ENTRY.exec(line) ?? [];
     if (entry === undefined || user === undefined || secret === undefined) {
       // Never the line itself: it may hold a password.
@@ -37,7 +40,7 @@ export function parseUserList(text: string): UserList {
       report('the user name is empty');
       continue;
     }
-    if (secrets.has(name)) report(`user "${name}" is listed twice; the last one counts`);
+    if (secrets.has(name)) warn(`user "${name}" is listed twice; the last one counts`);
     secrets.set(name, unquote(secret));
   }
   return { secrets, problems };

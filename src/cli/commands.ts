@@ -1,6 +1,7 @@
 /** The command line: which words there are, and what each does. What a command needs is imported when it runs. */
 import { text } from 'node:stream/consumers';
 import yargs from 'yargs';
+import { startFailure } from './start-error.ts';
 import { version } from './version.ts';
 
 /** Exit statuses: 1 for a start that failed, 2 for a configuration that is wrong. */
@@ -9,11 +10,29 @@ const WRONG_CONFIG = 2;
 /** http_port; said here too, because the table of settings takes longer to load than the whole health check. */
 const DEFAULT_HTTP_PORT = 9127;
 
+/** Of scram_iterations. */
+const MAX_ITERATIONS = 10_000_000;
+/** Seconds that a health check may take. */
+const MAX_PATIENCE = 600;
+
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const complain = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** Runs one command line (without node and script) and resolves to the exit status. */
 export async function main(argv: readonly string[]): Promise<number> {
+  try {
+    return await dispatch(argv);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    complain(`${error.message}\n\nRun "ostler --help" for the commands.`);
+    return WRONG_CONFIG;
+  }
+}
+
+/** A word on the command line does not fit. */
+class UsageError extends Error {}
+
+async function dispatch(argv: readonly string[]): Promise<number> {
   let status = 0;
   const run = (command: () => Promise<number>) => async (): Promise<void> => {
     status = await command();
@@ -29,7 +48,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       ['run [config]', '$0'],
       'Run the pooler',
       (y) => y.positional('config', config),
-      async ({ config: path }) => run(() => runPooler(path))(),
+      async ({ config: path }) => run(() => starting(() => runPooler(path)))(),
     )
     .command(
       'check [config]',
@@ -43,7 +62,12 @@ export async function main(argv: readonly string[]): Promise<number> {
       (y) => y.positional('config', config),
       async ({ config: path }) => run(() => print(path))(),
     )
-    .command('demo', 'Run the pooler in front of an embedded PostgreSQL', {}, run(demo))
+    .command(
+      'demo',
+      'Run the pooler in front of an embedded PostgreSQL',
+      {},
+      run(() => starting(demo)),
+    )
     .command(
       'healthcheck [config]',
       'Ask the running pooler whether it is ready; for HEALTHCHECK and ECS',
@@ -71,13 +95,16 @@ export async function main(argv: readonly string[]): Promise<number> {
     .strict()
     .exitProcess(false)
     .fail((message, thrown: unknown) => {
-      // What a command threw is a bug of ours; a word that does not fit is the user's.
-      if (thrown instanceof Error) throw thrown;
-      complain(`${message}\n\nRun "ostler --help" for the commands.`);
-      status = WRONG_CONFIG;
+      // What a command threw is a bug of ours; a word that does not fit is the user's. Thrown too, or yargs would go on and run it.
+      throw thrown instanceof Error ? thrown : new UsageError(message);
     });
   await parser.parseAsync();
   return status;
+}
+
+/** What yargs makes of text that is no number is NaN. @throws {UsageError} */
+function checkOption(name: string, fits: boolean, kind: string): void {
+  if (!fits) throw new UsageError(`--${name} must be ${kind}`);
 }
 
 async function load(path: string | undefined) {
@@ -90,24 +117,29 @@ async function load(path: string | undefined) {
   return outcome;
 }
 
+async function starting(work: () => Promise<number>): Promise<number> {
+  try {
+    return await work();
+  } catch (error) {
+    const line = startFailure(error);
+    if (line === undefined) throw error;
+    complain(`ostler: ${line}`);
+    return FAILED;
+  }
+}
+
 async function runPooler(path: string | undefined): Promise<number> {
   const outcome = await load(path);
   if (!outcome.ok) return WRONG_CONFIG;
-  const [{ runDaemon, StartError }, { loadEverything }] = await Promise.all([
+  const [{ runDaemon }, { loadEverything }] = await Promise.all([
     import('./daemon.ts'),
     import('./load-config.ts'),
   ]);
-  try {
-    return await runDaemon({
-      loaded: outcome,
-      warnings: outcome.warnings,
-      reload: () => loadEverything(path, process.env),
-    });
-  } catch (error) {
-    if (!(error instanceof StartError)) throw error;
-    complain(`ostler: ${error.message}`);
-    return FAILED;
-  }
+  return runDaemon({
+    loaded: outcome,
+    warnings: outcome.warnings,
+    reload: () => loadEverything(path, process.env),
+  });
 }
 
 async function check(path: string | undefined): Promise<number> {
@@ -157,6 +189,7 @@ async function healthcheck(
   route: '/ready' | '/live',
   timeout: number,
 ): Promise<number> {
+  checkOption('timeout', timeout > 0 && timeout <= MAX_PATIENCE, `seconds, up to ${String(MAX_PATIENCE)}`);
   const { probe } = await import('../http/probe.ts');
   let host = process.env['OSTLER__OSTLER__HTTP_ADDR'] ?? '127.0.0.1';
   let port = Number(process.env['OSTLER__OSTLER__HTTP_PORT'] ?? DEFAULT_HTTP_PORT);
@@ -171,6 +204,8 @@ async function healthcheck(
 }
 
 async function scramSecret(iterations: number): Promise<number> {
+  const fits = Number.isInteger(iterations) && iterations >= 1 && iterations <= MAX_ITERATIONS;
+  checkOption('iterations', fits, `a whole number from 1 to ${String(MAX_ITERATIONS)}`);
   const { scramVerifierText } = await import('../auth/secrets.ts');
   const password = (await text(process.stdin)).replace(/\r?\n$/, '');
   if (password === '') {

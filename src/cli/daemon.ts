@@ -19,9 +19,12 @@ import { createScrape } from '../observability/metrics.ts';
 import type { Logger } from '../observability/logger.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
-import { Pooler, type TlsContexts } from '../proxy/pooler.ts';
+import type { TlsContexts } from '../proxy/pool-context.ts';
+import { Pooler } from '../proxy/pooler.ts';
+import { expectedServers } from '../proxy/server-capacity.ts';
 import { drain, shuttingDown } from './drain.ts';
 import { type LoadedConfig, type LoadOutcome, withTls } from './load-config.ts';
+import { StartError } from './start-error.ts';
 import { version } from './version.ts';
 
 /** How often timeouts are looked at, ms; PgBouncer does so three times a second. */
@@ -34,11 +37,6 @@ export interface RunOptions {
   readonly reload: () => LoadOutcome;
   /** Called once clients may come. `httpPort` 0: no HTTP. */
   readonly listening?: (port: number, httpPort: number) => void;
-}
-
-/** A start that failed for a reason that the operator can mend: one clear line, exit status 1. */
-export class StartError extends Error {
-  override readonly name = 'StartError';
 }
 
 /** Runs until it is told to stop; resolves to the exit status. @throws {StartError} */
@@ -76,9 +74,8 @@ class Daemon implements ConsoleHost {
     this.#options = options;
     this.#log = log;
     this.#logger = log.logger;
-    const config = withinDescriptors(options.loaded.config, log.logger);
     this.pooler = new Pooler({
-      config,
+      ...withinDescriptors(options.loaded.config, log.logger),
       tls: options.loaded.tls,
       clock: systemClock,
       logger: log.logger,
@@ -107,6 +104,7 @@ class Daemon implements ConsoleHost {
     const status = await ended;
     clearInterval(ticker);
     stopSignals();
+    this.#listener.close();
     await http?.close();
     return status;
   }
@@ -122,14 +120,14 @@ class Daemon implements ConsoleHost {
           backlog: settings.listen_backlog,
           unixSocketDir: settings.unix_socket_dir === '' ? undefined : settings.unix_socket_dir,
           unixSocketMode: settings.unix_socket_mode,
-          keepAlive: this.pooler.dialOptions(0).keepAlive,
+          keepAlive: this.pooler.context.keepAlive,
         },
         {
           accepted: (connection) => this.pooler.accept(connection),
           acceptFailed: (error, place) => {
             this.#logger.error({ host: place, error }, 'accept() failed');
           },
-          onFault: this.pooler.onFault,
+          onFault: this.pooler.context.onFault,
         },
       );
     } catch (error) {
@@ -262,15 +260,16 @@ class Daemon implements ConsoleHost {
       return;
     }
     this.#readiness = 'draining';
-    this.#listener?.close();
-    this.pooler.refuseNewClients(shuttingDown());
+    // Over the Unix socket the console stays within reach, to see who is still there.
+    this.#listener?.closeTcp();
+    this.pooler.admission.refuseAll(shuttingDown());
     if (mode === 'wait_for_servers') {
       const stopped = new ClientError('server shutting down', { sqlState: SqlState.adminShutdown });
       void this.pooler.pools.drain(stopped).then(() => this.#exit(0));
       return;
     }
     const watch = setInterval(() => {
-      if (this.pooler.connections > 0) return;
+      if (this.pooler.admission.connections > 0) return;
       clearInterval(watch);
       this.#exit(0);
     }, TICK);
@@ -278,14 +277,15 @@ class Daemon implements ConsoleHost {
 
   /** Puts a checked configuration into force. @throws {StartError} before anything is changed */
   #apply(found: Changes, tls: TlsContexts): void {
-    const config = withinDescriptors(found.config, this.#logger);
-    this.pooler.reconfigure(config, tls);
+    const { config, refusalRoom } = withinDescriptors(found.config, this.#logger);
+    const outdated = this.pooler.context.outdatedBy(found.config, tls);
+    this.pooler.reconfigure(config, tls, refusalRoom);
     this.#log.setLevel(config.settings.log_level);
     const removed = new ClientError('database removed', { sqlState: SqlState.adminShutdown });
     for (const name of found.databases.removed) {
       if (name !== '*' && this.pooler.entry(name) === undefined) this.pooler.removeDatabase(name, removed);
     }
-    for (const name of found.databases.reconnect) {
+    for (const name of new Set([...found.databases.reconnect, ...outdated])) {
       if (name === '*') this.pooler.reconnectFallback();
       else this.pooler.pools.reconnect(name);
     }
@@ -303,13 +303,13 @@ class Daemon implements ConsoleHost {
   }
 }
 
-/** The configuration with a max_client_conn that the process has file descriptors for. @throws {StartError} */
-function withinDescriptors(config: Config, logger: Logger): Config {
-  const { settings, databases, explicit } = config;
+/** The configuration with a max_client_conn that the process has file descriptors for, and what is left beyond. @throws {StartError} */
+function withinDescriptors(config: Config, logger: Logger): { config: Config; refusalRoom: number } {
+  const { settings, explicit } = config;
   const decision = decideOnLimit(
     {
       maxClientConn: settings.max_client_conn,
-      servers: Math.max(databases.size, 1) * settings.default_pool_size,
+      servers: expectedServers(config),
       cancels: 2 * settings.default_pool_size,
       listeners: settings.listen_addr.length + 2,
     },
@@ -318,10 +318,13 @@ function withinDescriptors(config: Config, logger: Logger): Config {
   );
   switch (decision.kind) {
     case 'enough':
-      return config;
+      return { config, refusalRoom: decision.refusals };
     case 'lowered':
       logger.warn({}, decision.warning);
-      return { ...config, settings: { ...settings, max_client_conn: decision.maxClientConn } };
+      return {
+        config: { ...config, settings: { ...settings, max_client_conn: decision.maxClientConn } },
+        refusalRoom: decision.refusals,
+      };
     case 'too low':
       throw new StartError(decision.error);
     default:

@@ -42,15 +42,15 @@ export async function drain({
 }: DrainOptions): Promise<void> {
   const startedAt = performance.now();
   const left = (): number => timeout - (performance.now() - startedAt);
-  logger.info({ clients: pooler.clients.size, timeout: timeout / 1000 }, 'draining');
+  logger.info({ clients: pooler.clients.all.size, timeout: timeout / 1000 }, 'draining');
   const patience = Math.min(LAST_WORDS, timeout / 4);
   await until(() => false, Math.min(delay, Math.max(left() - patience, 0)));
   stopListening();
-  pooler.refuseNewClients(shuttingDown());
+  pooler.admission.refuseAll(shuttingDown());
   pooler.dismissClients(terminated());
-  await until(() => pooler.clients.size === 0, left() - patience);
-  if (pooler.clients.size > 0) {
-    logger.warn({ clients: pooler.clients.size }, 'shutdown_timeout: clients are cut off');
+  await until(() => pooler.clients.all.size === 0, left() - patience);
+  if (pooler.clients.all.size > 0) {
+    logger.warn({ clients: pooler.clients.all.size }, 'shutdown_timeout: clients are cut off');
     pooler.cutOff(terminated());
   }
   // What they left on servers is being cancelled and rolled back.
@@ -59,7 +59,7 @@ export async function drain({
   pooler.closeServers('pooler is shutting down');
   await until(() => pooler.serverCount === 0, left() - 100);
   // Who has been told goodbye may read it first; who does not say it too is not waited for.
-  await until(() => pooler.connections === 0, Math.min(patience, left() - 100));
+  await until(() => pooler.admission.connections === 0, Math.min(patience, left() - 100));
 }
 
 /** Waits for a condition, `limit` ms at most. */

@@ -25,6 +25,7 @@ import {
   SUPERUSER,
   temporaryCluster,
 } from './postgres-files.ts';
+import { StartError } from './start-error.ts';
 
 export interface EmbeddedPostgresOptions {
   /** Keeps the cluster here (or, if its account cannot enter this folder, in a temp folder that goes with it). Without it the cluster is temporary. */
@@ -210,7 +211,7 @@ async function launch(cluster: Cluster, port: number): Promise<Running> {
     await delay(POLL_INTERVAL);
   }
   shell.stdin?.end();
-  throw new Error(`PostgreSQL did not start: ${(await readFile(logFile(cluster), 'utf8')).trim()}`);
+  throw new StartError(`PostgreSQL did not start: ${(await readFile(logFile(cluster), 'utf8')).trim()}`);
 }
 
 async function shutDown({ shell, pid }: Running): Promise<void> {
@@ -235,7 +236,7 @@ async function clearStalePid(dataDir: string): Promise<void> {
       return;
     }
     if (performance.now() > giveUpAt) {
-      throw new Error(`the PostgreSQL in ${dataDir} is already running (pid ${String(lock.pid)})`);
+      throw new StartError(`the PostgreSQL in ${dataDir} is already running (pid ${String(lock.pid)})`);
     }
     await delay(POLL_INTERVAL);
   }

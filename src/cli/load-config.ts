@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import { clientAuthProblem, parseSecret, serverLoginProblem } from '../auth/secrets.ts';
 import { parseUserList } from '../auth/user-list.ts';
 import type { Config, DatabaseEntry, Settings, UserEntry } from '../config/config.ts';
-import { loadConfig } from '../config/load.ts';
+import { inFileOrder, loadConfig } from '../config/load.ts';
 import type { Origin, Problem } from '../config/problem.ts';
 import { buildClientTls, buildServerTls, type Built, type ServerTls, type TlsSettings } from '../net/tls.ts';
-import type { TlsContexts } from '../proxy/pooler.ts';
+import type { TlsContexts } from '../proxy/pool-context.ts';
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -22,14 +22,21 @@ type Locate = (path: readonly string[]) => Origin | undefined;
 /** `path` undefined: from the environment alone. Never throws for what is written anywhere. */
 export function loadEverything(path: string | undefined, env: NodeJS.ProcessEnv): LoadOutcome {
   const loaded = loadConfig({ path, env, readFile: (file) => readFileSync(file, 'utf8') });
-  if (!loaded.ok) return loaded;
-  const { locate } = loaded;
   const problems: Problem[] = [];
-  const config = withUserList(loaded.config, locate, problems);
+  const warnings: Problem[] = [];
+  if (!loaded.ok) {
+    if (loaded.rest !== undefined) {
+      const { config, locate } = loaded.rest;
+      problems.push(...secretProblems(withUserList(config, locate, problems, warnings), locate));
+    }
+    return { ok: false, problems: inFileOrder([...loaded.problems, ...problems]) };
+  }
+  const { locate } = loaded;
+  const config = withUserList(loaded.config, locate, problems, warnings);
   problems.push(...secretProblems(config, locate));
   const tls = buildTls(config, locate, problems);
-  if (problems.length > 0 || tls === undefined) return { ok: false, problems };
-  return { ok: true, config, tls, warnings: loaded.warnings };
+  if (problems.length > 0 || tls === undefined) return { ok: false, problems: inFileOrder(problems) };
+  return { ok: true, config, tls, warnings: [...loaded.warnings, ...warnings] };
 }
 
 /** TLS for a configuration that is right otherwise, after a setting was changed by hand. */
@@ -44,7 +51,7 @@ export function withTls(
 }
 
 /** The users of auth_file join those of [users]; a password in [users] counts more. */
-function withUserList(config: Config, locate: Locate, problems: Problem[]): Config {
+function withUserList(config: Config, locate: Locate, problems: Problem[], warnings: Problem[]): Config {
   const file = config.settings.auth_file;
   if (file === undefined || file === '') return config;
   let text: string;
@@ -58,8 +65,10 @@ function withUserList(config: Config, locate: Locate, problems: Problem[]): Conf
     });
     return config;
   }
-  const { secrets, problems: wrong } = parseUserList(text);
-  for (const { line, message } of wrong) problems.push({ file, line, message });
+  const { secrets, problems: found } = parseUserList(text);
+  for (const { line, message, warning } of found) {
+    (warning === true ? warnings : problems).push({ file, line, message });
+  }
   const users = new Map<string, UserEntry>(config.users);
   for (const [name, password] of secrets) {
     const listed = users.get(name);

@@ -22,6 +22,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { StartError } from './start-error.ts';
 
 const run = promisify(execFile);
 
@@ -76,7 +77,7 @@ export async function serverAccount(): Promise<Account | undefined> {
     const [uid, gid] = [Number(fields?.[2]), Number(fields?.[3])];
     if (uid > 0 && gid > 0) return { uid, gid };
   }
-  throw new Error(
+  throw new StartError(
     'PostgreSQL does not run as root, and there is no account "postgres" or "nobody" to run it as',
   );
 }
@@ -94,7 +95,7 @@ export async function locateBinaries(account: Account | undefined): Promise<Bina
         env: SERVER_ENVIRONMENT,
       });
     } catch (error) {
-      throw new Error(
+      throw new StartError(
         `the PostgreSQL of ${packageName} does not start; if npm did not run its install script, ` +
           `run: npm rebuild ${packageName}`,
         { cause: error },
@@ -120,7 +121,7 @@ async function importNativeFolder(packageName: string): Promise<string> {
   try {
     paths = await import(packageName);
   } catch (error) {
-    throw new Error(
+    throw new StartError(
       `there is no embedded PostgreSQL: the package ${packageName} is not installed ` +
         '(it is an optional dependency, for Linux and macOS on x64 and arm64)',
       { cause: error },
@@ -165,7 +166,7 @@ export async function persistentCluster(
   if (await exists(dataDir)) {
     const madeBy = (await readFile(join(dataDir, 'PG_VERSION'), 'utf8')).trim();
     if (madeBy !== binaries.version.split('.')[0]) {
-      throw new Error(
+      throw new StartError(
         `the data in ${dataDir} was made by PostgreSQL ${madeBy}, this is ${binaries.version}; move it away`,
       );
     }
@@ -249,7 +250,7 @@ async function runSingleUser(
   running.child.stdin?.end(`${statements.join('\n')}\n`);
   const { stderr } = await running;
   // Its status is 0 whatever became of the statements.
-  if (/ERROR|FATAL/.test(stderr)) throw new Error(`PostgreSQL could not be set up: ${stderr.trim()}`);
+  if (/ERROR|FATAL/.test(stderr)) throw new StartError(`PostgreSQL could not be set up: ${stderr.trim()}`);
 }
 
 /** Fills `target` once, however many processes try at the same time: the first rename wins, the others use its result. */
@@ -277,7 +278,7 @@ async function makeOwnFolder(path: string): Promise<void> {
 async function requireOwnFolder(path: string): Promise<void> {
   const found = await lstat(path);
   if (!found.isDirectory() || found.uid !== process.getuid?.() || (found.mode & 0o022) !== 0) {
-    throw new Error(`${path} is not a folder that belongs to us alone; remove it and try again`);
+    throw new StartError(`${path} is not a folder that belongs to us alone; remove it and try again`);
   }
 }
 
@@ -285,7 +286,7 @@ async function temporaryFolder(account: Account | undefined): Promise<string> {
   for (const folder of [tmpdir(), '/tmp', '/var/tmp']) {
     if (await canEnter(folder, account)) return folder;
   }
-  throw new Error(`there is no temp folder that uid ${String(account?.uid)} can enter; set TMPDIR`);
+  throw new StartError(`there is no temp folder that uid ${String(account?.uid)} can enter; set TMPDIR`);
 }
 
 /** Whether `account` may enter `path` and every folder above it, going by their modes. */

@@ -2,7 +2,9 @@
 import { z } from 'zod';
 
 import { choice, duration, host, integer, limit, optionalText, text } from './kinds.ts';
+
 import { optional, required, setting } from './setting.ts';
+import { sessionPolicy } from './settings-pooling.ts';
 import { sslmode } from './tls-kinds.ts';
 
 /** 'new connections': a change closes the servers of the entry as they become free, and new ones are opened. */
@@ -26,6 +28,7 @@ export const databaseFields = {
     help: 'Password for user. By default that of the user of this name in [users] or auth_file.',
   }),
   pool_mode: optional(choice('session', 'transaction'), { reload: 'live', help: 'Instead of pool_mode.' }),
+  session_state: optional(sessionPolicy, { reload: 'live', help: 'Instead of session_state.' }),
   pool_size: optional(integer(1, 1_000_000), { reload: 'live', help: 'Instead of default_pool_size.' }),
   min_pool_size: optional(limit, { reload: 'live', help: 'Instead of min_pool_size.' }),
   reserve_pool_size: optional(limit, { reload: 'live', help: 'Instead of reserve_pool_size.' }),

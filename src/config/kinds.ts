@@ -41,6 +41,16 @@ export function integer(min: number, max: number): Kind<number> {
 /** A number of things, of which 0 means "no limit". */
 export const limit = integer(0, 1_000_000);
 
+const shareError = 'must be a number from 0 to 1';
+export const share: Kind<number> = {
+  schema: read(z.union([z.number(), z.string()], { error: shareError }), shareError, (input) => {
+    const number = String(input).trim() === '' ? Number.NaN : Number(input);
+    return number >= 0 && number <= 1 ? number : undefined;
+  }),
+  show: String,
+  toml: String,
+};
+
 const permissionsError = 'must be permission bits such as "0770" or 0o770';
 /** Unix permission bits: 0o770 in TOML, octal digits in text. */
 export const permissions: Kind<number> = {

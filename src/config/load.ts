@@ -17,15 +17,22 @@ export interface ConfigSource extends Outside {
   readonly text?: string | undefined;
 }
 
+interface LoadedConfig {
+  readonly ok: true;
+  readonly config: Config;
+  /** Where `['ostler', KEY]`, `['databases', NAME]` or `['users', NAME, KEY]` was written; undefined for a default. */
+  readonly locate: (path: readonly string[]) => Origin | undefined;
+  readonly warnings: readonly Problem[];
+}
+
 export type LoadResult =
+  | LoadedConfig
   | {
-      readonly ok: true;
-      readonly config: Config;
-      /** Where `['ostler', KEY]`, `['databases', NAME]` or `['users', NAME, KEY]` was written; undefined for a default. */
-      readonly locate: (path: readonly string[]) => Origin | undefined;
-      readonly warnings: readonly Problem[];
-    }
-  | { readonly ok: false; readonly problems: readonly Problem[] };
+      readonly ok: false;
+      readonly problems: readonly Problem[];
+      /** What can be made of it all the same, if what it says of secrets is right: they can be looked at too. */
+      readonly rest?: Pick<LoadedConfig, 'config' | 'locate'> | undefined;
+    };
 
 /** Never throws for what is in the file, the environment or the files that they name. */
 export function loadConfig(source: ConfigSource): LoadResult {
@@ -50,8 +57,14 @@ export function loadConfig(source: ConfigSource): LoadResult {
     if (!sound && (wrong.has(origin) || origin === document.origin)) continue;
     (warning === true ? warn : report)(origin, message, hint);
   }
-  if (problems.length > 0) return { ok: false, problems: inFileOrder(problems) };
-  return { ok: true, config, locate: (path) => document.locate(path), warnings };
+  const locate = (path: readonly string[]): Origin | undefined => document.locate(path);
+  if (problems.length === 0) return { ok: true, config, locate, warnings };
+  const isRight = (key: string): boolean => {
+    const origin = locate(['ostler', key]);
+    return origin === undefined || !wrong.has(origin);
+  };
+  const rest = isRight('auth_type') && isRight('auth_file') ? { config, locate } : undefined;
+  return { ok: false, problems: inFileOrder(problems), rest };
 }
 
 function readDocument(source: ConfigSource, report: Report, warn: Report): Document | undefined {
@@ -84,9 +97,17 @@ function readText(path: string, { readFile }: Outside, report: Report): string |
   }
 }
 
-/** By line; what has none, from the environment, comes last. */
-function inFileOrder(problems: readonly Problem[]): readonly Problem[] {
-  const rank = ({ line, column }: Problem): number =>
-    line === undefined ? Infinity : line * 10_000 + (column ?? 0);
-  return problems.toSorted((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b)));
+/** File by file and by line; what has none, from the environment, comes last. */
+export function inFileOrder(problems: readonly Problem[]): readonly Problem[] {
+  const files = [...new Set(problems.map(({ file }) => file))];
+  const rank = ({ file, line, column }: Problem): readonly number[] => [
+    line === undefined ? 1 : 0,
+    files.indexOf(file),
+    line ?? 0,
+    column ?? 0,
+  ];
+  return problems.toSorted((a, b) => {
+    const other = rank(b);
+    return rank(a).reduce((difference, value, index) => difference || value - (other[index] ?? 0), 0);
+  });
 }

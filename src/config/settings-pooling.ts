@@ -1,12 +1,24 @@
 /** Settings of pools and their limits, and of the life of a server connection. */
-import { boolean, checkQuery, choice, duration, integer, limit, list, text } from './kinds.ts';
+import { boolean, checkQuery, choice, duration, integer, limit, list, share, text } from './kinds.ts';
 import { setting } from './setting.ts';
+
+export const sessionPolicy = choice('track', 'strict', 'pin', 'off');
 
 export const pooling = {
   pool_mode: setting(choice('session', 'transaction'), {
     default: 'transaction',
     reload: 'live',
     help: 'When a server goes back to its pool: after each transaction, or when its client leaves.',
+  }),
+  session_state: setting(sessionPolicy, {
+    default: 'track',
+    reload: 'live',
+    help: 'In transaction mode, what a client sets in its session follows it ("track"), the same with servers cleaned at every change of client ("strict"), keeps its server ("pin"), or only what PostgreSQL reports follows ("off", as PgBouncer).',
+  }),
+  max_pinned_share: setting(share, {
+    default: 1,
+    reload: 'live',
+    help: 'How much of pool_size clients may hold that keep their server in transaction mode (SHOW PINS), 0 to 1. Who would exceed it is disconnected.',
   }),
   max_client_conn: setting(integer(1, 1_000_000), {
     default: 2000,

@@ -33,6 +33,11 @@ export const clientTimeouts = {
     reload: 'live',
     help: 'A client silent for this long outside a transaction is disconnected. 0: no limit.',
   }),
+  pin_timeout: setting(duration, {
+    default: 0,
+    reload: 'live',
+    help: 'A client that keeps its server in transaction mode (SHOW PINS) and is silent for this long is disconnected. 0: never.',
+  }),
   client_login_timeout: setting(duration, {
     default: '60s',
     reload: 'live',

@@ -39,6 +39,15 @@ interface Entry {
   turn: number;
 }
 
+/** What is remembered of one name. */
+export interface KnownHost {
+  readonly name: string;
+  /** How much longer the answer is used without asking, ms. */
+  readonly ttl: number;
+  /** None before the first answer, and where there was none. */
+  readonly addresses: readonly string[];
+}
+
 export class Resolver {
   readonly #ttl: () => number;
   readonly #clock: Clock;
@@ -67,6 +76,23 @@ export class Resolver {
     const { addresses, turn } = entry;
     entry.turn = (turn + 1) % addresses.length;
     return [...addresses.slice(turn), ...addresses.slice(0, turn)];
+  }
+
+  /** All names that have been asked for. */
+  *hosts(): Generator<KnownHost, void, undefined> {
+    const now = this.#clock.now();
+    for (const [name, { addresses, notBefore }] of this.#entries) {
+      yield { name, ttl: Math.max(notBefore - now, 0), addresses };
+    }
+  }
+
+  get hostCount(): number {
+    return this.#entries.size;
+  }
+
+  /** Look-ups under way, and those that wait their turn. */
+  get lookUps(): number {
+    return this.#running + this.#line.length;
   }
 
   #entry(name: string): Entry {

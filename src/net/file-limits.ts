@@ -13,20 +13,29 @@ export interface DescriptorNeed {
   readonly listeners: number;
 }
 
+/** `refusals`: how many connections beyond max_client_conn may be kept for as long as it takes to tell them so. */
 export type Decision =
-  | { readonly kind: 'enough' }
+  | { readonly kind: 'enough'; readonly refusals: number }
   /** max_client_conn was nobody's wish: go on with `maxClientConn` of them, and say `warning`. */
-  | { readonly kind: 'lowered'; readonly maxClientConn: number; readonly warning: string }
+  | {
+      readonly kind: 'lowered';
+      readonly maxClientConn: number;
+      readonly refusals: number;
+      readonly warning: string;
+    }
   | { readonly kind: 'too low'; readonly error: string };
 
-/** Logs, standard streams, the event loop's own, files read by RELOAD, and clients that are told to come back later. */
-const OTHERS = 64;
+/** Logs, standard streams, the event loop's own, HTTP, files read by RELOAD. */
+const OTHERS = 32;
+/** Connections that are kept to be refused with a text: so many always, more where the limit allows it. */
+const FEWEST_REFUSALS = 32;
+const MOST_REFUSALS = 512;
 
 /** Fewer clients than this are not worth starting for. */
 const FEWEST_CLIENTS = 10;
 
 export function neededDescriptors({ maxClientConn, servers, cancels, listeners }: DescriptorNeed): number {
-  return maxClientConn + servers + cancels + listeners + OTHERS;
+  return maxClientConn + servers + cancels + listeners + OTHERS + FEWEST_REFUSALS;
 }
 
 /** `limit` is undefined where it is not known or there is none. */
@@ -36,13 +45,21 @@ export function decideOnLimit(
   maxClientConnWasSet: boolean,
 ): Decision {
   const needed = neededDescriptors(need);
-  if (limit === undefined || needed <= limit) return { kind: 'enough' };
+  if (limit === undefined) return { kind: 'enough', refusals: MOST_REFUSALS };
+  if (needed <= limit) {
+    return { kind: 'enough', refusals: Math.min(FEWEST_REFUSALS + limit - needed, MOST_REFUSALS) };
+  }
   const left = need.maxClientConn - (needed - limit);
   const why =
     `max_client_conn = ${need.maxClientConn} needs ${needed} file descriptors, but the hard limit is ${limit}; ` +
     `set ulimit -n (nofile) to at least ${needed}`;
   if (maxClientConnWasSet || left < FEWEST_CLIENTS) return { kind: 'too low', error: why };
-  return { kind: 'lowered', maxClientConn: left, warning: `${why}; going on with max_client_conn = ${left}` };
+  return {
+    kind: 'lowered',
+    maxClientConn: left,
+    refusals: FEWEST_REFUSALS,
+    warning: `${why}; going on with max_client_conn = ${left}`,
+  };
 }
 
 /** The hard limit on open files of this process; undefined when there is none or it cannot be found out. */

@@ -42,8 +42,9 @@ interface TcpPlace {
 export class Listener {
   /** What was bound, in the order of the settings, with real port numbers. */
   readonly bound: readonly Bound[];
-  #servers: readonly Server[];
+  readonly #servers: readonly Server[];
 
+  /** `bound` says what each of `servers` is. */
   private constructor(servers: readonly Server[], bound: readonly Bound[]) {
     this.#servers = servers;
     this.bound = bound;
@@ -86,7 +87,12 @@ export class Listener {
   /** Stops accepting at once; those already here stay. The file of the Unix socket is removed. */
   close(): void {
     for (const server of this.#servers) server.close();
-    this.#servers = [];
+  }
+
+  /** The same, but the Unix socket goes on. */
+  closeTcp(): void {
+    for (const [index, server] of this.#servers.entries())
+      if (this.bound[index]?.kind === 'tcp') server.close();
   }
 }
 

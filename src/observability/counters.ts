@@ -8,6 +8,7 @@ import { Histogram } from './histogram.ts';
 import {
   CANCEL_OUTCOMES,
   CLIENT_DISCONNECT_REASONS,
+  PIN_REASONS,
   ReasonCounter,
   REFUSAL_REASONS,
   SERVER_CLOSE_REASONS,
@@ -93,6 +94,10 @@ export class PoolerStats {
   readonly serverCloses = new ReasonCounter(SERVER_CLOSE_REASONS);
   readonly cancels = new ReasonCounter(CANCEL_OUTCOMES);
   readonly refusals = new ReasonCounter(REFUSAL_REASONS);
+  /** Clients that began to keep their server, once for each reason. */
+  readonly pins = new ReasonCounter(PIN_REASONS);
+  /** Questions to servers about what a session has set. */
+  sessionProbes = 0;
 
   /** Connections that ended without a byte, as TCP health checks do: counted, never logged. */
   zeroByteConnections = 0;

@@ -135,11 +135,28 @@ export function metricFamilies(source: MetricsSource): MetricFamily[] {
     ),
     ...statsFamilies(source, rows),
     clientConnections(source),
+    gauge('ostler_pinned_clients', 'Clients that keep their server, once for each reason', () =>
+      rows.take('pins', pinnedClients(source), MAX_ROWS),
+    ),
     ...processWide(source),
     gauge('ostler_metrics_omitted_rows', 'Rows left out of this scrape because there were too many', () =>
       [...omitted].map(([table, value]) => ({ labels: { table }, value })),
     ),
   ];
+}
+
+/** By database, user and reason. */
+function pinnedClients(source: MetricsSource): Iterable<Sample> {
+  const samples = new Map<string, { readonly labels: Labels; value: number }>();
+  for (const { database, user, reasons } of source.pins()) {
+    for (const reason of reasons) {
+      const key = JSON.stringify([database, user, reason]);
+      const sample = samples.get(key) ?? { labels: { database, user, reason }, value: 0 };
+      sample.value++;
+      samples.set(key, sample);
+    }
+  }
+  return samples.values();
 }
 
 /** Cuts a table to its bound and remembers by how much. */
@@ -215,6 +232,10 @@ function processWide(source: MetricsSource): MetricFamily[] {
     counter('ostler_client_disconnects_total', 'Why clients left', by('reason', pooler.clientDisconnects)),
     counter('ostler_server_closes_total', 'Why servers were closed', by('reason', pooler.serverCloses)),
     counter('ostler_cancel_requests_total', 'What became of cancel requests', by('outcome', pooler.cancels)),
+    counter('ostler_pins_total', 'Clients that began to keep their server', by('reason', pooler.pins)),
+    counter('ostler_session_probes_total', 'Questions to servers about what a session has set', () =>
+      single(pooler.sessionProbes),
+    ),
     counter('ostler_refused_connections_total', 'Connections turned away', by('reason', pooler.refusals)),
     counter('ostler_accepted_connections_total', 'Connections accepted', () =>
       single(pooler.acceptedConnections),

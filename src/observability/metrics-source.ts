@@ -42,6 +42,13 @@ export interface DatabaseRow {
   readonly disabled: boolean;
 }
 
+/** SHOW PINS, as far as it is counted. */
+export interface PinnedRow {
+  readonly database: string;
+  readonly user: string;
+  readonly reasons: readonly string[];
+}
+
 /** SHOW LISTS. */
 export interface Lists {
   readonly databases: number;
@@ -75,6 +82,7 @@ export interface MetricsSource {
   stats(): Iterable<readonly [database: string, stats: DatabaseStats]>;
   lists(): Lists;
   clients(): Iterable<ClientRow>;
+  pins(): Iterable<PinnedRow>;
   limits(): { readonly maxClientConn: number; readonly maxUserConnections: number };
   droppedLogLines(): number;
 }

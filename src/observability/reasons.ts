@@ -13,6 +13,9 @@ export const CLIENT_DISCONNECT_REASONS = [
   'client_login_timeout',
   'client_idle_timeout',
   'idle_transaction_timeout',
+  'idle_session_timeout',
+  'pin_timeout',
+  'max_pinned_share',
   'transaction_timeout',
   'query_timeout',
   'query_wait_timeout',
@@ -68,6 +71,21 @@ export const CANCEL_OUTCOMES = [
   'over_limit',
 ] as const;
 export type CancelOutcome = (typeof CANCEL_OUTCOMES)[number];
+
+/** What keeps a client on its server in transaction mode, as SHOW PINS calls it. */
+export const PIN_REASONS = [
+  'cursor',
+  'listen',
+  'temp',
+  'lock',
+  'prepare',
+  'sequence',
+  'seed',
+  'permanent',
+  'unknown_setting',
+  'unknown',
+  'policy',
+] as const;
 
 /** Why a connection was turned away before it was a client. */
 export const REFUSAL_REASONS = [

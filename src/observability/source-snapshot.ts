@@ -49,6 +49,10 @@ export class SourceSnapshot implements MetricsSource {
     return this.#source.clients();
   }
 
+  pins(): ReturnType<MetricsSource['pins']> {
+    return this.#source.pins();
+  }
+
   limits(): ReturnType<MetricsSource['limits']> {
     return this.#source.limits();
   }

@@ -138,6 +138,11 @@ export class PoolSet<Client extends PooledClient, Server extends PooledServer<Cl
     for (const pool of this.pools(database)) pool.reconnect();
   }
 
+  /** Until another RECONNECT would not starve those who wait: in a loop it would give up every login before it is through. */
+  mayReconnect(database?: string, signal?: AbortSignal): Promise<Outcome> {
+    return this.#conditions.until(() => this.#every(database, (pool) => !pool.isReconnecting), signal);
+  }
+
   /** WAIT_CLOSE [database]: until every server that is close_needed has gone. */
   reconnected(database?: string, signal?: AbortSignal): Promise<Outcome> {
     return this.#conditions.until(() => this.#every(database, hasNoCloseNeeded), signal);

@@ -52,6 +52,9 @@ export interface PoolOptions<Client extends PooledClient, Server extends PooledS
   readonly onServerGone: () => void;
 }
 
+/** How long RECONNECT leaves the logins that the last one has caused alone, ms. */
+const RECONNECT_PATIENCE = 200;
+
 export class Pool<Client extends PooledClient, Server extends PooledServer<Client>> implements LimitedPool {
   readonly database: string;
   readonly user: string;
@@ -69,6 +72,7 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
   /** A released server is to be closed for another pool under the same limit. */
   #owes = false;
   #refusal: ClientError | undefined;
+  #reconnectedAt = -Infinity;
 
   constructor(options: PoolOptions<Client, Server>) {
     this.database = options.database;
@@ -278,10 +282,17 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
 
   /** Every server there is now becomes close_needed, and logins are tried again at once, whatever happened before. */
   reconnect(): void {
+    const now = this.#clock.now();
+    this.#reconnectedAt = now;
     this.#roster.nextGeneration();
     this.#backoff.forget();
     this.#closeSpare('close_needed');
-    this.#slotFreed(this.#clock.now());
+    this.#slotFreed(now);
+  }
+
+  /** Clients wait for the servers that the last RECONNECT has made necessary, which were given no time yet to log in. */
+  get isReconnecting(): boolean {
+    return this.#line.size > 0 && this.#clock.now() - this.#reconnectedAt < RECONNECT_PATIENCE;
   }
 
   /** Refuses every waiter and closes every server, used or not. Clients that do not wait are not the pool's business. */

@@ -41,6 +41,8 @@ export interface ClientDescription {
   /** When its transaction (session mode: its session) took the server. */
   readonly since: number;
   readonly applicationName: string | undefined;
+  /** What makes it keep the server over its transactions, if it does. */
+  readonly pinnedBy?: string | undefined;
 }
 
 /**

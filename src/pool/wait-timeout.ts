@@ -19,16 +19,19 @@ export function queryWaitTimeout<Client>(
   now: number,
 ): ClientError {
   let oldest: ClientDescription | undefined;
+  let pinned = 0;
   for (const { state } of pool.servers()) {
     if (state.kind !== 'active') continue;
     const holder = port.describe(state.client);
+    if (holder.pinnedBy !== undefined) pinned++;
     if (oldest === undefined || holder.since < oldest.since) oldest = holder;
   }
   const name = `pool ${pool.database}/${pool.user}`;
   const usage = `${name}: ${pool.active} active of ${pool.size} server connections, pool_size ${poolSize === 0 ? 'unlimited' : poolSize}`;
+  const kept = pinned === 0 ? '' : `, ${pinned} of them kept by session state (SHOW PINS)`;
   return new ClientError('query_wait_timeout', {
     sqlState: SqlState.tooManyConnections,
-    detail: oldest === undefined ? usage : `${usage}; ${holding(oldest, now)}`,
+    detail: oldest === undefined ? usage : `${usage}${kept}; ${holding(oldest, now)}`,
   });
 }
 

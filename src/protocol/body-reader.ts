@@ -72,4 +72,14 @@ export class BodyReader {
   #tooShort(): ClientError {
     return new ClientError('invalid message format: message is too short');
   }
+
+  /** The columns of a DataRow whose values are text; null = SQL's NULL. */
+  textRow(): (string | null)[] {
+    const row: (string | null)[] = [];
+    for (let left = this.int16(); left > 0; left--) {
+      const length = this.int32();
+      row.push(length < 0 ? null : this.bytes(length).toString('utf8'));
+    }
+    return row;
+  }
 }

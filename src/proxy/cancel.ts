@@ -25,6 +25,8 @@ export class Cancels {
   readonly #outcomes: ReasonCounter<CancelOutcome>;
   readonly #limit: () => number;
   readonly #line: { readonly start: () => void; readonly giveUp: () => void }[] = [];
+  /** Those whose bytes have not gone out yet. */
+  readonly #unsent = new Set<CancelOrder>();
   #running = 0;
 
   /** `limit`: how many are under way at a time. */
@@ -33,24 +35,28 @@ export class Cancels {
     this.#limit = limit;
   }
 
-  get running(): number {
-    return this.#running;
-  }
-
-  get waiting(): number {
-    return this.#line.length;
+  /** The target of each request that has not been sent on yet: it waits its turn, or its connection is being made. */
+  *unsent(): Generator<ServerSession, void, undefined> {
+    for (const { server } of this.#unsent) yield server;
   }
 
   /** Resolves when the server has taken the request, or it is clear that it will not. `timeout` (cancel_wait_timeout) in ms. */
   async send(order: CancelOrder, timeout: number): Promise<void> {
     const deadline = performance.now() + timeout;
-    if (!(await this.#turn(timeout))) {
-      this.#outcomes.add('timeout');
-      return;
+    this.#unsent.add(order);
+    try {
+      if (await this.#turn(timeout)) await this.#deliver(order, deadline);
+      else this.#outcomes.add('timeout');
+    } finally {
+      this.#unsent.delete(order);
     }
+  }
+
+  async #deliver(order: CancelOrder, deadline: number): Promise<void> {
     this.#running++;
     try {
-      this.#outcomes.add(await deliver(order, Math.max(deadline - performance.now(), 1)));
+      const sent = (): void => void this.#unsent.delete(order);
+      this.#outcomes.add(await deliver(order, Math.max(deadline - performance.now(), 1), sent));
     } catch {
       this.#outcomes.add('failed');
     } finally {
@@ -79,7 +85,7 @@ export class Cancels {
   }
 }
 
-async function deliver(order: CancelOrder, timeout: number): Promise<CancelOutcome> {
+async function deliver(order: CancelOrder, timeout: number, sent: () => void): Promise<CancelOutcome> {
   const { server } = order;
   const connection = await dial(order.destination, { ...order.dial, timeoutMs: timeout });
   const stream = new LoginStream(connection);
@@ -97,6 +103,7 @@ async function deliver(order: CancelOrder, timeout: number): Promise<CancelOutco
       return 'nothing_to_cancel';
     }
     server.cancels++;
+    sent();
     try {
       connection.write(cancelRequest(server.processId, server.secret));
       await stream.over;

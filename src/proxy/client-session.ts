@@ -17,11 +17,14 @@ import type { DatabaseStats } from '../observability/counters.ts';
 import type { ClientDisconnectReason } from '../observability/reasons.ts';
 import type { ClientDescription, Waiting } from '../pool/port.ts';
 import type { InternedMap } from '../session/interned-map.ts';
+import type { Pin } from '../session/pins.ts';
 import type { SessionState } from '../session/replay.ts';
+import { HintScanner, opaqueHints } from '../sql/hints.ts';
 import { ClientStatements } from './client-statements.ts';
 import { Outbox } from './outbox.ts';
 import { Owed } from './owed-replies.ts';
 import type { PoolUser } from './pool-user.ts';
+import type { SessionPolicy } from './pool-tracking.ts';
 import type { ProxyPool } from './proxy-pool.ts';
 import { MAX_OWED, type ServerSession } from './server-session.ts';
 
@@ -39,6 +42,7 @@ export interface ClientLimits {
   readonly queryTimeout: number;
   readonly transactionTimeout: number;
   readonly idleTransactionTimeout: number;
+  readonly pinTimeout: number;
   readonly clientIdleTimeout: number;
   readonly maxPreparedStatements: number;
   readonly maxWaitingBytes: number;
@@ -77,6 +81,10 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   readonly broughtState: SessionState;
   /** What it has set. */
   sessionState: SessionState;
+  /** What keeps it on its server in transaction mode. */
+  pin: Pin | undefined;
+  /** It relies on currval or lastval from one transaction to another. */
+  readsSequences = false;
   /** The reports that it got. */
   told: InternedMap;
   server: ServerSession | undefined;
@@ -97,6 +105,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   #heldSize = 0;
   /** A Sync or Query went out behind a replay: nothing may follow before the replay is through. */
   #behindReplay = false;
+  /** Reads the text of the Query that is being streamed. */
+  #streamedText: HintScanner | undefined;
   #terminated = false;
   #ended = false;
   #paused = 0;
@@ -140,9 +150,19 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     return this.#ended;
   }
 
-  /** In session mode a server is kept until the client leaves. */
+  /** In session mode a server is kept until the client leaves, and while something pins it. */
   get releasesAtIdle(): boolean {
-    return this.pool.mode === 'transaction';
+    return this.pin === undefined && this.pool.mode === 'transaction';
+  }
+
+  /** What becomes of its session state; "off" in session mode, where its server has it. */
+  get policy(): SessionPolicy {
+    return this.pool.policy;
+  }
+
+  /** Its server is asked what it has set. */
+  get isTracked(): boolean {
+    return this.pool.policy !== 'off';
   }
 
   /** Part of a message has gone to the server and the rest has not come. */
@@ -150,8 +170,17 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     return this.#scanner.streaming;
   }
 
+  /** Nothing runs, and no transaction is open. */
+  get isIdle(): boolean {
+    return this.queryStartedAt === 0 && this.transactionStartedAt === 0;
+  }
+
   describe(): ClientDescription {
-    return { since: this.transactionStartedAt, applicationName: this.applicationName };
+    return {
+      since: this.isIdle ? this.activeAt : this.transactionStartedAt,
+      applicationName: this.applicationName,
+      pinnedBy: this.pin?.reasons.join(', '),
+    };
   }
 
   // --- ConnectionOwner ---------------------------------------------------------------------------------------------------
@@ -159,7 +188,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   received(chunk: Buffer): boolean {
     // Who does not read what it is told is not asked for more: the answers would have to be kept.
     const unread = this.connection.congested;
-    if (unread || this.waiting !== undefined || (this.#behindReplay && this.#heldSize > 0)) {
+    if (unread || this.waiting !== undefined || (this.#isBlocked && this.#heldSize > 0)) {
       this.#hold(chunk, 0);
       return true;
     }
@@ -172,7 +201,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   drained(): void {
     this.server?.connection?.resume();
-    if (this.waiting === undefined && !this.#behindReplay) this.#resumeHeld();
+    if (this.waiting === undefined && !this.#isBlocked) this.#resumeHeld();
   }
 
   closed(error: Error | undefined): void {
@@ -196,7 +225,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
         // The server would answer it with an error that answers no message.
         if (type === Frontend.flush && end - start > HEADER_SIZE)
           throw new ClientError('invalid message format');
-        if (this.#behindReplay) return Verdict.stopBefore;
+        if (this.#isBlocked) return Verdict.stopBefore;
         // Late data of a copy that failed: the server would drop it too.
         if (this.server === undefined) return Verdict.next;
         if (type !== Frontend.copyData && type !== Frontend.flush) this.server.owed.push(Owed.copyEnd);
@@ -209,12 +238,14 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (server === undefined) return this.#withoutServer();
     switch (type) {
       case Frontend.query:
+        if (this.isTracked) server.settling.expectText(this, chunk, start + HEADER_SIZE, end - 1);
         server.owed.push(Owed.query, this.statements.queried(server, chunk, start + HEADER_SIZE));
         break;
       case Frontend.sync:
         server.owed.push(Owed.sync);
         break;
       case Frontend.functionCall:
+        if (this.isTracked) server.settling.expect(this, opaqueHints);
         server.owed.push(Owed.functionCall);
         break;
       case Frontend.execute:
@@ -250,12 +281,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   }
 
   head(type: number, size: number, chunk: Buffer, start: number, end: number): Verdict {
-    if (
-      type === Frontend.query ||
-      type === Frontend.functionCall ||
-      type === Frontend.execute ||
-      type === Frontend.copyData
-    ) {
+    if (type === Frontend.query) return this.#queryHead(chunk, start, end);
+    if (type === Frontend.functionCall || type === Frontend.execute || type === Frontend.copyData) {
       return this.frame(type, chunk, start, end);
     }
     if (type === Frontend.copyFail) return this.frame(type, chunk, start, end);
@@ -268,8 +295,28 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     return Verdict.next;
   }
 
-  part(chunk: Buffer, start: number, end: number): void {
-    this.server?.out.forward(chunk, start, end);
+  part(chunk: Buffer, start: number, end: number, last: boolean): void {
+    const { server } = this;
+    if (server === undefined) return;
+    server.out.forward(chunk, start, end);
+    if (this.#streamedText === undefined) return;
+    this.#streamedText.feed(chunk, start, last ? end - 1 : end);
+    if (!last) return;
+    server.settling.expect(this, this.#streamedText.finish());
+    this.#streamedText = undefined;
+  }
+
+  /** A Query that is larger than what came of it: read as it passes by. */
+  #queryHead(chunk: Buffer, start: number, end: number): Verdict {
+    const server = this.#serverFor(Frontend.query);
+    if (server === undefined) return this.#withoutServer();
+    server.owed.push(Owed.query, this.statements.queried(server, chunk, start + HEADER_SIZE));
+    server.out.forward(chunk, start, end);
+    if (server.replaying) this.#behindReplay = true;
+    if (!this.isTracked) return Verdict.next;
+    this.#streamedText = new HintScanner(server.settling.lexing(this));
+    this.#streamedText.feed(chunk, start + HEADER_SIZE, end);
+    return Verdict.next;
   }
 
   // --- PoolUser --------------------------------------------------------------------------------------------------------------
@@ -300,6 +347,11 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     this.#behindReplay = false;
     this.#resume(Pause.server | Pause.owed);
     if (this.leaving !== undefined) this.fail(this.leaving, 'shutdown');
+  }
+
+  /** What it leaves on its server is known, and nothing but its own messages keeps them waiting. */
+  settled(): void {
+    if (this.#heldSize > 0 && !this.connection.congested) this.#resumeHeld();
   }
 
   /** Replies came and the link goes on. */
@@ -374,7 +426,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   // --- inside --------------------------------------------------------------------------------------------------------------------
 
   get #preparedLimit(): number {
-    return this.releasesAtIdle ? this.#limits().maxPreparedStatements : 0;
+    return this.pool.mode === 'transaction' ? this.#limits().maxPreparedStatements : 0;
   }
 
   #scan(chunk: Buffer): boolean {
@@ -410,9 +462,11 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   /** The linked server, or one that is free; undefined: nothing may be sent now. */
   #serverFor(type: number): ServerSession | undefined {
     if (!isRequest(type)) throw unknownPacket(type);
-    if (this.#behindReplay) return undefined;
+    if (this.#isBlocked) return undefined;
     let server = this.server;
-    if (server === undefined) {
+    if (server !== undefined) {
+      if (server.sessionState !== this.sessionState && server.quiet) server.restore(this);
+    } else {
       this.requestedAt = Date.now();
       const found = this.pool.acquire(this);
       if (found === undefined) {
@@ -429,6 +483,11 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     }
     if (this.queryStartedAt === 0) this.#startClocks(performance.now());
     return server;
+  }
+
+  /** Statements of ours must be through before anything more goes to the server. */
+  get #isBlocked(): boolean {
+    return this.#behindReplay || this.server?.settling.isAsking === true;
   }
 
   /** What a message meets that gets no server now: it stays for later, unless the session is over. */

@@ -20,6 +20,7 @@ import {
   statementKey,
   type StatementNames,
 } from '../session/prepared-statements.ts';
+import { hintsOf, noHints, opaqueHints, type StatementHints } from '../sql/hints.ts';
 import type { ClientSession } from './client-session.ts';
 import { Owed, OWN } from './owed-replies.ts';
 import type { ServerSession } from './server-session.ts';
@@ -39,6 +40,7 @@ export class ClientStatements {
   #named: StatementNames | undefined;
   /** The definition of the unnamed statement. */
   #unnamed: Buffer | undefined;
+  #unnamedHints = noHints;
   /** What was bound last drops every statement when it is executed. */
   #boundForgetsAll = false;
 
@@ -74,6 +76,7 @@ export class ClientStatements {
     const definition = chunk.subarray(body.offset, end);
     if (name.length === 0) {
       this.#unnamed = Buffer.from(definition);
+      this.#unnamedHints = this.#hintsOf(server, definition);
       server.unnamedOwner = this.#client;
     }
     if (name.length === 0 || limit === 0) {
@@ -122,7 +125,10 @@ export class ClientStatements {
     const names = this.#named;
     const key = isStatement && name.length > 0 ? statementKey(name) : '';
     const statement = names?.get(key);
-    if (type === Frontend.bind) this.#bound(name.length === 0 ? this.#unnamed : statement?.definition);
+    if (type === Frontend.bind) {
+      this.#bound(name.length === 0 ? this.#unnamed : statement?.definition);
+      this.#expect(server, name.length === 0, statement);
+    }
     if (statement === undefined || names === undefined) {
       server.owed.push(entry);
       server.out.forward(chunk, start, end);
@@ -175,6 +181,7 @@ export class ClientStatements {
         });
       }
       this.#unnamed = undefined;
+      this.#unnamedHints = opaqueHints;
       server.unnamedOwner = this.#client;
       server.owed.push(Owed.parse, name.length === 0 ? server.unnamedChange : undefined);
       server.out.forward(chunk, start, end);
@@ -183,6 +190,7 @@ export class ClientStatements {
     if (name.length === 0) this.#unnamedReferred(server, type);
     const key = statementKey(name);
     const statement = this.#named?.get(key);
+    this.#expect(server, name.length === 0, statement);
     this.#boundForgetsAll = false;
     if (statement === undefined) {
       server.owed.push(Owed.bind);
@@ -202,6 +210,19 @@ export class ClientStatements {
     server.out.insert(head);
     server.out.forward(chunk, nameEnd, end);
     return true;
+  }
+
+  #hintsOf(server: ServerSession, definition: Buffer): StatementHints {
+    if (!this.#client.isTracked) return noHints;
+    return hintsOf(definition, 0, definition.indexOf(0), server.settling.lexing(this.#client));
+  }
+
+  /** A statement is bound, and so about to be run. */
+  #expect(server: ServerSession, isUnnamed: boolean, statement: PreparedStatement | undefined): void {
+    if (!this.#client.isTracked) return;
+    if (isUnnamed) server.settling.expect(this.#client, this.#unnamedHints);
+    else if (statement !== undefined)
+      server.settling.expect(this.#client, this.#hintsOf(server, statement.definition));
   }
 
   #bound(definition: Buffer | undefined): void {

@@ -44,6 +44,7 @@ export function queryLimits(
     queryTimeout: poolUser?.query_timeout ?? settings.query_timeout,
     transactionTimeout: poolUser?.transaction_timeout ?? settings.transaction_timeout,
     idleTransactionTimeout: poolUser?.idle_transaction_timeout ?? settings.idle_transaction_timeout,
+    pinTimeout: settings.pin_timeout,
     maxPreparedStatements: settings.max_prepared_statements,
     maxWaitingBytes: settings.max_waiting_bytes,
   };

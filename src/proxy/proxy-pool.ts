@@ -6,7 +6,6 @@ import type { Secret } from '../auth/secrets.ts';
 import type { ServerKeys } from '../auth/verifiers.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Config, DatabaseEntry, Settings } from '../config/config.ts';
-import type { Connection } from '../net/connection.ts';
 import type { Destination, DialOptions } from '../net/dial.ts';
 import type { ServerTls } from '../net/tls.ts';
 import type { DatabaseStats, PoolerStats } from '../observability/counters.ts';
@@ -18,18 +17,21 @@ import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { query } from '../protocol/frontend.ts';
 import { InternedMap } from '../session/interned-map.ts';
-import { sessionSettingsSql } from '../session/replay.ts';
+import { isCleanable } from '../session/pins.ts';
+import { audit } from './audit.ts';
 import type { Cancels } from './cancel.ts';
 import { clean } from './cleaning.ts';
 import type { ClientSession } from './client-session.ts';
 import { Errand } from './errand.ts';
 import { Owed } from './owed-replies.ts';
+import { PoolTracking, type SessionPolicy } from './pool-tracking.ts';
+import { poolSettings } from './pool-rules.ts';
 import type { PoolUser } from './pool-user.ts';
 import { serverCloseReason } from './close-reasons.ts';
 import type { ServerCapacity } from './server-capacity.ts';
-import { logIn } from './server-login.ts';
-import { ServerSession, type ServerOwner, type ServerRoute } from './server-session.ts';
-import { canonicalValue } from './startup-settings.ts';
+import { ServerLogins } from './server-logins.ts';
+import { ServerSession, type ServerOwner } from './server-session.ts';
+import { canonicalValue, startupRefusal } from './startup-settings.ts';
 
 /** What a pool takes from the daemon around it. Everything is asked each time, so that RELOAD applies. */
 export interface ProxyPoolContext {
@@ -53,13 +55,16 @@ export interface ProxyPoolContext {
   nextId(): number;
 }
 
-/** Errors of a server's login that pass by themselves. */
-const transientStates: ReadonlySet<string> = new Set([
-  SqlState.cannotConnectNow,
-  SqlState.tooManyConnections,
-]);
+interface PoolRules {
+  readonly config: Config;
+  readonly mode: 'session' | 'transaction';
+  readonly policy: SessionPolicy;
+}
+
 /** How many distinct startup values a pool remembers. */
 const MAX_CANONICAL = 10_000;
+/** ms. */
+const AUDIT_PERIOD = 1000;
 /** A client that said goodbye while something ran: how long that may go on before it is cancelled, ms. */
 const GOODBYE_PATIENCE = 2000;
 
@@ -67,25 +72,30 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   readonly database: string;
   readonly user: string;
   readonly stats: DatabaseStats;
+  readonly tracking: PoolTracking;
+  #rulesKept: PoolRules | undefined;
   readonly #context: ProxyPoolContext;
   #pool: Pool<PoolUser, ServerSession> | undefined;
   /** What a fresh session reports, once a server has told. */
   #fresh: InternedMap | undefined;
   #freshErrand: Promise<InternedMap> | undefined;
+  #auditedAt = 0;
   readonly #canonical = new Map<string, Promise<string>>();
-  /** Connections of logins under way, to be given up when the pool says so. */
-  readonly #logins = new Map<ServerSession, AbortController>();
+  readonly logins: ServerLogins;
   /** Servers that run what a client left behind, with when it said goodbye (monotonic ms) if it did. */
   readonly #abandoned = new Map<ServerSession, number | undefined>();
-  lastError: ClientError | undefined;
-  lastErrorAt: Date | undefined;
-  lastConnect: Date | undefined;
 
   constructor(context: ProxyPoolContext, database: string, user: string, stats: DatabaseStats) {
     this.#context = context;
     this.database = database;
     this.user = user;
     this.stats = stats;
+    this.logins = new ServerLogins(context, this);
+    this.tracking = new PoolTracking({
+      clock: context.clock,
+      stats: context.pooler,
+      configured: () => this.#rules.policy,
+    });
   }
 
   /** The pool that decides for this one; given right after it was made. */
@@ -106,8 +116,31 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   }
 
   get mode(): 'session' | 'transaction' {
-    const entry = this.#context.entry(this.database);
-    return entry === undefined ? 'transaction' : this.#context.mode(entry, this.user);
+    return this.#rules.mode;
+  }
+
+  /** What becomes of session state: nothing has to in session mode. */
+  get policy(): SessionPolicy {
+    return this.#rules.mode === 'session' ? 'off' : this.tracking.policy;
+  }
+
+  /** What the configuration says now. */
+  get #rules(): PoolRules {
+    const { config } = this.#context;
+    if (this.#rulesKept?.config !== config) {
+      const entry = this.#context.entry(this.database);
+      this.#rulesKept = {
+        config,
+        mode: entry === undefined ? 'transaction' : this.#context.mode(entry, this.user),
+        policy: entry?.session_state ?? this.#context.settings().session_state,
+      };
+    }
+    return this.#rulesKept;
+  }
+
+  /** A new server has told what a fresh session reports. */
+  greet(fresh: InternedMap): void {
+    this.#fresh = fresh;
   }
 
   // --- for clients -------------------------------------------------------------------------------------------------------
@@ -137,13 +170,19 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       return;
     }
     const busy = !server.quiet;
-    this.pool.hold(server, 'clean');
     const saidGoodbye = reason === 'client_close_request';
+    if (client.pin !== undefined && !isCleanable(client.pin)) {
+      // Closed with everything in it. What runs is not waited for.
+      this.pool.close(server, 'session state cannot be cleaned');
+      if (busy) void this.#sendCancel(server, () => server.state.kind === 'closing');
+      return;
+    }
+    this.pool.hold(server, 'clean');
     if (busy) this.#abandoned.set(server, saidGoodbye ? this.#context.clock.now() : undefined);
     if (busy && !saidGoodbye) this.#cancelAbandoned(server);
-    const resetQuery = this.mode === 'session' ? this.#context.settings().server_reset_query : '';
     clean(server, {
-      resetQuery,
+      resetQuery: this.#resetQuery(client),
+      hasLeftovers: client.isTracked,
       ended: (_, goOn) => {
         this.#abandoned.delete(server);
         if (server.cancels === 0) goOn();
@@ -152,6 +191,13 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       done: () => this.release(server),
       failed: (_, why) => this.pool.close(server, why),
     });
+  }
+
+  #resetQuery({ pin }: ClientSession): string {
+    if (this.mode === 'session') return this.#context.settings().server_reset_query;
+    return pin?.reasons.some((reason) => reason === 'prepare' || reason === 'policy') === true
+      ? 'DISCARD ALL'
+      : '';
   }
 
   /** What a fresh session reports; asks a server if none has told yet. @throws {ClientError} the server's own error */
@@ -200,10 +246,17 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       this.#abandoned.set(server, undefined);
       this.#cancelAbandoned(server);
     }
+    this.#audit(now);
     for (const server of this.pool.servers()) {
       const { state } = server;
       const stalled = stallLimit === 0 ? undefined : server.connection?.stalledSince(now);
       if (stalled !== undefined && now - stalled > stallLimit) server.destroy();
+      const settingUp = state.kind === 'connecting' && server.connection !== undefined;
+      if (settingUp && checkPatience > 0 && now - state.since > checkPatience) {
+        this.log('warn', server, 'connect_query took too long');
+        this.pool.close(server, 'connect timeout');
+        void this.#sendCancel(server, () => server.state.kind === 'closing');
+      }
       if (state.kind !== 'tested') continue;
       const limit = state.purpose === 'clean' ? patience + GOODBYE_PATIENCE : checkPatience;
       if (limit > 0 && now - state.since > limit) this.pool.close(server, `${state.purpose} took too long`);
@@ -215,10 +268,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   connect(): ServerSession {
     const { clock } = this.#context;
     const server = new ServerSession(this.#context.nextId(), clock.now(), this);
-    const abort = new AbortController();
-    this.#logins.set(server, abort);
-    // Never rejects: every outcome is told to the pool.
-    void this.#logIn(server, abort.signal);
+    this.logins.begin(server);
     return server;
   }
 
@@ -239,13 +289,9 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   }
 
   close(server: ServerSession, reason: string): void {
-    this.#log('debug', server, reason);
+    this.log('debug', server, reason);
     this.#context.pooler.serverCloses.add(serverCloseReason(reason));
-    const login = this.#logins.get(server);
-    if (login !== undefined) {
-      login.abort();
-      return;
-    }
+    if (this.logins.giveUp(server)) return;
     const { client } = server;
     const { midReply } = server;
     server.unlink();
@@ -280,6 +326,66 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     server.unlink();
     client?.released();
     this.release(server);
+    client?.settled();
+  }
+
+  pinned(server: ServerSession, client: ClientSession): void {
+    const { pin, applicationName } = client;
+    if (pin === undefined) return;
+    for (const reason of pin.reasons) this.#context.pooler.pins.add(reason);
+    const reasons = pin.reasons.join(', ');
+    const isFirst = this.tracking.isFirstPin(applicationName, reasons);
+    this.#context.logger[isFirst ? 'info' : 'debug'](
+      { database: this.database, user: this.user, client: client.id, server: server.id, applicationName },
+      `client keeps its server connection: ${reasons}`,
+    );
+    const { max_pinned_share: share } = this.#context.settings();
+    const { poolSize } = poolSettings(this.#context.config, this.database, this.user);
+    if (share === 1 || poolSize === 0 || this.#pinned <= Math.floor(share * poolSize)) return;
+    client.fail(
+      new ClientError('too many clients keep their server connection (max_pinned_share)', {
+        sqlState: SqlState.tooManyConnections,
+        detail: `The session would keep one of ${poolSize} by ${reasons}.`,
+        hint: 'SHOW PINS on the console tells who keeps one and why.',
+      }),
+      'max_pinned_share',
+    );
+  }
+
+  /** Servers that their clients keep. */
+  get #pinned(): number {
+    let count = 0;
+    for (const { client } of this.pool.servers()) if (client?.pin !== undefined) count++;
+    return count;
+  }
+
+  /** At most once a second: what an idle server carries is compared with what it is known to carry. */
+  #audit(now: number): void {
+    if (this.policy !== 'track' || now - this.#auditedAt < AUDIT_PERIOD) return;
+    const server = this.pool
+      .servers()
+      .find(({ state, linkNumber, auditedLink }) => state.kind === 'idle' && linkNumber !== auditedLink);
+    if (server === undefined || !this.pool.hold(server, 'check')) return;
+    this.#auditedAt = now;
+    server.auditedLink = server.linkNumber;
+    audit(server, (found) => {
+      if (found !== undefined) {
+        this.#context.logger.warn(
+          {
+            database: this.database,
+            user: this.user,
+            server: server.id,
+            applicationName: server.reports.reported.get('application_name'),
+            found,
+          },
+          'session state was found that no statement had shown: from now on servers of this pool are cleaned at every change of client, as with session_state "strict"',
+        );
+        this.tracking.turnStrict();
+        server.sessionState = undefined;
+        server.mayHaveLeftovers = true;
+      }
+      this.release(server);
+    });
   }
 
   doubted(server: ServerSession, reason: string): void {
@@ -291,7 +397,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     if (server.state.kind !== 'closing') {
       const reason =
         error === undefined ? 'server closed the connection' : `server connection lost: ${error.message}`;
-      this.#log('info', server, reason);
+      this.log('info', server, reason);
       this.#context.pooler.serverCloses.add(error === undefined ? 'server_closed' : 'connection_error');
     }
     this.pool.closed(server);
@@ -299,97 +405,11 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
 
   // --- inside ----------------------------------------------------------------------------------------------------------------
 
-  async #logIn(server: ServerSession, signal: AbortSignal): Promise<void> {
-    const { pooler, clock } = this.#context;
-    const startedAt = clock.now();
-    pooler.serverConnectAttempts++;
-    try {
-      const { entry } = this;
-      const settings = this.#context.settings();
-      const timeout = settings.server_connect_timeout;
-      const configured = {
-        destination: this.#context.destination(entry),
-        host: entry.host,
-        tls: this.#context.serverTls(entry),
-      };
-      const login = await withDeadline(timeout, signal, (deadline, connected) =>
-        logIn({
-          target: {
-            ...configured,
-            user: this.user,
-            secret: this.#secret(entry),
-            parameters: startupParameters(entry, this.database),
-            allowCleartext: settings.allow_cleartext_server_password,
-          },
-          dial: { ...this.#context.dialOptions(timeout === 0 ? 3_600_000 : timeout), signal: deadline },
-          keys: this.#context.keys,
-          connected,
-          closeTimeout: settings.server_close_timeout,
-        }),
-      );
-      server.route = routeTo(login.connection, configured);
-      server.processId = login.processId;
-      server.secret = login.cancelSecret;
-      server.connected(login.connection, login.reported);
-      this.#fresh = login.reported;
-      this.#logins.delete(server);
-      if (server.state.kind !== 'connecting') {
-        server.terminate();
-        return;
-      }
-      pooler.serverConnect.observe(clock.now() - startedAt);
-      this.lastConnect = new Date();
-      this.lastError = undefined;
-      this.#log('debug', server, 'new connection to server');
-      this.#context.capacity.ask(server, entry, this.#context.config, () => this.#setUp(server, entry));
-    } catch (error) {
-      this.#logins.delete(server);
-      this.#loginFailed(server, error);
-    }
-  }
-
-  /** Runs connect_query, if there is one, and gives the new server to the pool. */
-  #setUp(server: ServerSession, { connect_query: connectQuery }: DatabaseEntry): void {
-    const ready = (): void => {
-      if (server.state.kind === 'connecting') this.pool.connected(server);
-    };
-    if (connectQuery === undefined || connectQuery === '') {
-      ready();
-      return;
-    }
-    server.askQuery(connectQuery, ({ error }) => {
-      if (error !== undefined) this.#log('warn', server, `connect_query failed: ${error.message}`);
-      // What it has set is to be there for every client, also behind the RESET ALL of a replay.
-      server.askQuery(sessionSettingsSql, ({ rows }) => {
-        server.adoptAsFresh(InternedMap.of(rows.map(([name, hex]) => [name ?? '', hex ?? ''])));
-        this.#fresh = server.fresh;
-        ready();
-      });
-    });
-  }
-
-  #loginFailed(server: ServerSession, error: unknown): void {
-    const failure = error instanceof ClientError ? error : new ClientError(String(error), { cause: error });
-    if (server.state.kind !== 'connecting') {
-      this.pool.closed(server);
-      return;
-    }
-    this.#context.pooler.serverConnectFailures++;
-    this.#context.pooler.serverCloses.add(
-      failure.sqlState === SqlState.connectionFailure ? 'connect_failed' : 'login_failed',
-    );
-    this.lastError = failure;
-    this.lastErrorAt = new Date();
-    const said = failure.message.replace(/^server login failed: /, '');
-    this.#log('warn', server, `server login failed: ${said}`, failure);
-    this.pool.failed(server, { error: failure, transient: transientStates.has(failure.sqlState) });
-  }
-
   async #askGreeting(): Promise<InternedMap> {
     try {
       let fresh = InternedMap.empty;
       await Errand.run(this, this.#context.settings().query_wait_timeout, (server, done) => {
-        ({ fresh } = server);
+        ({ fresh } = server.reports);
         done();
       });
       return this.#fresh ?? fresh;
@@ -402,14 +422,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     let answer: string | ClientError = '';
     await Errand.run(this, this.#context.settings().query_wait_timeout, (server, done) => {
       canonicalValue(server, name, value, (result) => {
-        answer =
-          typeof result === 'string'
-            ? result
-            : new ClientError(result.message, {
-                sqlState: result.sqlState,
-                detail: result.detail,
-                hint: result.hint,
-              });
+        answer = typeof result === 'string' ? result : startupRefusal(name, result);
         done();
       });
     });
@@ -440,13 +453,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     );
   }
 
-  #secret(entry: DatabaseEntry): Secret | undefined {
-    if (entry.password !== undefined && entry.user !== undefined)
-      return this.#context.parseSecret(entry.password);
-    return this.#context.secret(this.user);
-  }
-
-  #log(level: 'debug' | 'info' | 'warn', server: ServerSession, message: string, error?: ClientError): void {
+  log(level: 'debug' | 'info' | 'warn', server: ServerSession, message: string, error?: ClientError): void {
     this.#context.logger[level](
       {
         database: this.database,
@@ -459,50 +466,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   }
 }
 
-/** To the very server that a connection leads to, not another one behind the same name. */
-function routeTo({ unix, remoteAddress, remotePort }: Connection, configured: ServerRoute): ServerRoute {
-  return unix ? configured : { ...configured, destination: { host: remoteAddress, port: remotePort } };
-}
-
 function orThrow(answer: string | ClientError): string {
   if (answer instanceof ClientError) throw answer;
   return answer;
-}
-
-/** What ostler asks of a new session by itself: the database, and what the entry wants to be different from the server's defaults. */
-function startupParameters(entry: DatabaseEntry, requested: string): (readonly [string, string])[] {
-  const parameters: (readonly [string, string])[] = [['database', entry.dbname ?? requested]];
-  if (entry.client_encoding !== undefined) parameters.push(['client_encoding', entry.client_encoding]);
-  if (entry.datestyle !== undefined) parameters.push(['DateStyle', entry.datestyle]);
-  if (entry.timezone !== undefined) parameters.push(['TimeZone', entry.timezone]);
-  if (entry.application_name !== undefined) parameters.push(['application_name', entry.application_name]);
-  return parameters;
-}
-
-/** Runs a login and gives its connection up at the deadline (ms; 0 = none) or when `signal` says so. */
-async function withDeadline<Result>(
-  timeout: number,
-  signal: AbortSignal,
-  login: (deadline: AbortSignal, connected: (connection: Connection) => void) => Promise<Result>,
-): Promise<Result> {
-  let connection: Connection | undefined;
-  let timedOut = false;
-  const giveUp = (): void => connection?.destroy(new Error(timedOut ? 'connect timeout' : 'given up'));
-  const timer =
-    timeout === 0
-      ? undefined
-      : setTimeout(() => {
-          timedOut = true;
-          giveUp();
-        }, timeout);
-  signal.addEventListener('abort', giveUp, { once: true });
-  try {
-    return await login(signal, (made) => {
-      connection = made;
-      if (signal.aborted) giveUp();
-    });
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', giveUp);
-  }
 }

@@ -81,6 +81,18 @@ export class ServerCapacity {
   }
 }
 
+/** Server connections when every database is busy for one user; for who has to have room for them without knowing who will come. */
+export function expectedServers(config: Config): number {
+  const { databases, fallback, settings } = config;
+  let expected = 0;
+  for (const entry of [...databases.values(), ...(fallback === undefined ? [] : [fallback])]) {
+    const limit = entry.max_db_connections ?? settings.max_db_connections;
+    const { poolSize, reservePoolSize } = poolSettings(config, entry.name, entry.user ?? '');
+    expected += limit > 0 ? limit : poolSize + reservePoolSize;
+  }
+  return expected;
+}
+
 export const hostOf = ({ host, port }: DatabaseEntry): string => `${host}:${port}`;
 
 /** What the pools of all databases on a host may open together: max_db_connections, else pool_size for each user. */

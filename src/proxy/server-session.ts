@@ -9,9 +9,12 @@
  * Hot: nothing here allocates per message, except for errors and reports.
  */
 import { InternedMap } from '../session/interned-map.ts';
-import { missingReports, stateAfterReport } from '../session/parameter-status.ts';
+import { missingReports } from '../session/parameter-status.ts';
 import { type Change, ServerStatements } from '../session/prepared-statements.ts';
-import { replayOf, type SessionState } from '../session/replay.ts';
+import { type Batch, GuestBatch, type GuestSet, noGuests } from '../session/guest-statements.ts';
+import { hasIdentity, replayOf, type ReplayScope, type SessionState } from '../session/replay.ts';
+import { ServerReports } from '../session/server-reports.ts';
+import { isQuietTag } from '../session/suspicion.ts';
 import { closeComplete, parseComplete } from '../protocol/backend.ts';
 import { BodyReader } from '../protocol/body-reader.ts';
 import { type ErrorFields, parseErrorFields } from '../protocol/error-fields.ts';
@@ -19,6 +22,7 @@ import { type FrameVisitor, FrameScanner, Verdict } from '../protocol/frame-scan
 import { FrameWriter } from '../protocol/frame-writer.ts';
 import * as frontend from '../protocol/frontend.ts';
 import { Backend, HEADER_SIZE, TransactionStatus } from '../protocol/message-types.ts';
+import { SqlState } from '../protocol/sql-state.ts';
 import type { Connection, ConnectionOwner } from '../net/connection.ts';
 import type { Destination } from '../net/dial.ts';
 import type { ServerTls } from '../net/tls.ts';
@@ -27,11 +31,16 @@ import type { ServerState } from '../pool/server-state.ts';
 import type { ClientSession } from './client-session.ts';
 import { withNameRestored } from './client-statements.ts';
 import { Outbox } from './outbox.ts';
+import { type Answer, OwnAnswer } from './own-answer.ts';
 import { Owed, OwedReplies, OWN } from './owed-replies.ts';
+import type { PoolTracking } from './pool-tracking.ts';
 import type { PoolUser } from './pool-user.ts';
+import { Settling } from './settling.ts';
 
 /** Frames up to this size are held until they are whole; larger ones are never of a kind that must be understood. */
 const MAX_GATHERED = 16_384;
+/** The same for what a server tells of its session; a setting beyond that is not followed. */
+const MAX_OWN_ROW = 2_097_152;
 /** A client that has sent this many messages ahead of their answers is not read until half of them came. */
 export const MAX_OWED = 10_000;
 
@@ -40,12 +49,6 @@ type StatementName = string;
 /** Marks, among the owed replies, the COMMIT that ends a replay. */
 const replayEnd = Symbol('replay end');
 type OwedRef = Change | StatementName | typeof replayEnd;
-
-/** What a statement of ours brought. */
-export interface Answer {
-  readonly error: ErrorFields | undefined;
-  readonly rows: readonly (readonly (string | null)[])[];
-}
 
 /** How a server was reached: kept, because the configuration may name another one by now, or none. */
 export interface ServerRoute {
@@ -61,8 +64,11 @@ export interface ServerOwner {
   finished(server: ServerSession): void;
   /** It must not be used any more; the reason is for the log. */
   doubted(server: ServerSession, reason: string): void;
+  /** The client keeps the server from now on. */
+  pinned(server: ServerSession, client: ClientSession): void;
   /** Its socket is closed. */
   gone(server: ServerSession, error: Error | undefined): void;
+  readonly tracking: PoolTracking;
 }
 
 const fenceBytes = (): Buffer => {
@@ -72,10 +78,11 @@ const fenceBytes = (): Buffer => {
 };
 const fence = fenceBytes();
 
-const replayEntries = {
+const guestEntries = {
   parse: Owed.parse | OWN,
   bind: Owed.bind | OWN,
   execute: Owed.execute | OWN,
+  close: Owed.close | OWN,
 } as const;
 
 export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, FrameVisitor {
@@ -91,13 +98,22 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** The last client's request, for SHOW SERVERS. */
   requestedAt = Date.now();
 
-  /** What was reported at login: what a fresh session of this server has. */
-  fresh = InternedMap.empty;
-  reported = InternedMap.empty;
+  readonly reports = new ServerReports();
   /** What connect_query has set here, which every client finds unless it sets something else. */
   base: SessionState = InternedMap.empty;
   /** What a client has set here, on top of `base`; undefined = unknown. */
   sessionState: SessionState | undefined = InternedMap.empty;
+  /** Whose link was the last one: his are the leftovers. */
+  lastClientId = 0;
+  /** Cursors, locks and the like may be left that nobody has looked for. */
+  mayHaveLeftovers = false;
+  /** The link after which its session was compared with what it is known to carry. */
+  auditedLink = 0;
+  /** The linked client has run something that may have drawn from a sequence. */
+  mayHaveDrawn = false;
+  /** Which of our own statements are prepared. */
+  guests: GuestSet = noGuests;
+  readonly settling: Settling;
   readonly statements = new ServerStatements();
   /** Hears that the connection was lost while an errand had it. */
   whenLost: (() => void) | undefined;
@@ -131,18 +147,19 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   #out: Outbox | undefined;
   readonly #scanner: FrameScanner;
   #replaying = false;
-  #replayPrepared = false;
   /** The frame that is being streamed is not the client's. */
   #swallowing = false;
-  #answerError: ErrorFields | undefined;
+  readonly #answer = new OwnAnswer();
   /** What an error that is being read takes back, last first. */
   #failed: Change[] | undefined;
   /** It has said that it is about to go, right behind the last answer to its client. */
   #lastWords: string | undefined;
-  #answerRows: (string | null)[][] = [];
-  #settled: ((answer: Answer) => void) | undefined;
   /** The linked client has reset settings since the last ReadyForQuery. */
   #resetSeen = false;
+  /** What the client leaves here has become known while this chunk was read. */
+  #hasSettled = false;
+  /** currval and lastval would tell what another client has drawn here. */
+  hasOthersSequences = false;
   /** A FATAL of the server has gone to the client. */
   #fatalSeen = false;
 
@@ -150,6 +167,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.id = id;
     this.state = { kind: 'connecting', since: now };
     this.owner = owner;
+    this.settling = new Settling(this, owner.tracking);
     this.#scanner = new FrameScanner(this);
     this.owed = new OwedReplies((_, ref) => {
       if (typeof ref !== 'object') return;
@@ -162,8 +180,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   connected(connection: Connection, reported: InternedMap): void {
     this.#connection = connection;
     this.#out = new Outbox(connection);
-    this.fresh = reported;
-    this.reported = reported;
+    this.reports.adopt(reported);
     connection.owner = this;
     connection.enterRelay('server');
   }
@@ -209,24 +226,52 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.client = client;
     this.linkNumber++;
     this.requestedAt = Date.now();
-    if (this.sessionState !== client.sessionState) this.#replay(client.sessionState);
+    const isStranger = this.lastClientId !== client.id;
+    this.lastClientId = client.id;
+    this.mayHaveDrawn = false;
+    this.#hasSettled = false;
+    const clean = isStranger && (this.mayHaveLeftovers || client.policy === 'strict');
+    const sequences = isStranger && this.owner.tracking.readsSequences;
+    this.hasOthersSequences = isStranger && !clean && !sequences;
+    if (clean || sequences || this.sessionState !== client.sessionState)
+      this.#replay(client, { clean, sequences, identity: clean });
+  }
+
+  /** The same at a point of rest inside a link, for what the client has reset. */
+  restore(client: ClientSession): void {
+    this.#replay(client, { clean: false, sequences: false, identity: false });
+  }
+
+  /** currval and lastval must not tell the client what others have drawn. */
+  forgetSequences(client: ClientSession): void {
+    if (this.quiet) {
+      this.#replay(client, { clean: false, sequences: true, identity: false });
+    } else if (this.owed.settled) {
+      // Part of the client's transaction, with which it fails or holds.
+      const batch = new GuestBatch(this.guests).run('discardSequences').take();
+      this.#pushGuests(batch, undefined);
+      this.out.insert(batch.bytes);
+      this.guests = batch.prepared;
+    } else return;
+    this.hasOthersSequences = false;
   }
 
   unlink(): void {
     this.client = undefined;
+    this.settling.abandon();
     this.#connection?.resume();
   }
 
-  #replay(state: SessionState): void {
-    const replay = replayOf(state.over(this.base), this.#replayPrepared);
-    const last = replay.messages.length - 1;
-    for (const [index, message] of replay.messages.entries()) {
-      this.owed.push(replayEntries[message], index === last ? replayEnd : undefined);
-    }
+  #replay(client: ClientSession, scope: ReplayScope): void {
+    const { sessionState: state } = client;
+    const identity = scope.identity || this.sessionState === undefined || hasIdentity(this.sessionState);
+    const replay = replayOf(state.over(this.base), { ...scope, identity }, this.guests);
+    this.#pushGuests(replay, replayEnd);
     this.out.insert(replay.bytes);
+    this.guests = replay.prepared;
     this.sessionState = state;
+    this.mayHaveLeftovers &&= !scope.clean;
     this.#replaying = true;
-    this.#replayPrepared = true;
   }
 
   // --- statements of our own -----------------------------------------------------------------------------------------
@@ -242,6 +287,21 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.out.finish();
   }
 
+  /** Sends statements of ours that end in a Sync, whoever hears of the answer. */
+  sendGuests(batch: Batch): void {
+    this.#pushGuests(batch, undefined);
+    this.owed.push(Owed.sync | OWN);
+    this.guests = batch.prepared;
+    this.out.insert(batch.bytes);
+    this.out.finish();
+  }
+
+  #pushGuests({ messages }: Batch, lastRef: OwedRef | undefined): void {
+    const last = messages.length - 1;
+    for (const [index, message] of messages.entries())
+      this.owed.push(guestEntries[message], index === last ? lastRef : undefined);
+  }
+
   /** The same for one simple query. */
   askQuery(sql: string, done: (answer: Answer) => void): void {
     this.ask(frontend.query(sql), [Owed.query], done);
@@ -249,21 +309,19 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
 
   /** Calls once nothing is owed any more, with what our own message brought. */
   whenSettled(done: (answer: Answer) => void): void {
-    this.#answerError = undefined;
-    this.#answerRows = [];
-    this.#settled = done;
+    this.#answer.await(done);
   }
 
   /** Everything prepared here is gone (DISCARD ALL). */
   forgetStatements(): void {
-    this.#replayPrepared = false;
+    this.guests = noGuests;
     this.unnamedOwner = undefined;
     this.statements.clear();
   }
 
   /** What it reports and carries now is how it starts out: a query of the operator's has set it up. */
   adoptAsFresh(base: SessionState): void {
-    this.fresh = this.reported;
+    this.reports.adopt(this.reports.reported);
     this.base = base;
   }
 
@@ -324,8 +382,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     switch (type) {
       case Backend.dataRow:
       case Backend.copyData:
-        if (this.client === undefined) this.#collectRow(type, chunk, start, end);
-        else if (!this.owed.headIsOwn) this.client.out.forward(chunk, start, end);
+        if (this.client === undefined || this.owed.headIsOwn) this.#ownRow(type, chunk, start, end);
+        else this.client.out.forward(chunk, start, end);
         return Verdict.next;
       case Backend.readyForQuery:
         this.#readyForQuery(chunk, start, end);
@@ -337,8 +395,11 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
         this.#parameterStatus(chunk, start, end);
         return Verdict.next;
       case Backend.noticeResponse:
-      case Backend.notificationResponse:
         if (!this.owed.headIsOwn) this.client?.out.forward(chunk, start, end);
+        return Verdict.next;
+      case Backend.notificationResponse:
+        // A client that listens has them while it is asked what it has left; what comes before a replay is through was another's.
+        if (!this.#replaying) this.client?.out.forward(chunk, start, end);
         return Verdict.next;
       default:
         this.#reply(type, chunk, start, end);
@@ -348,9 +409,10 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   }
 
   gathers(type: number, size: number): boolean {
-    if (type === Backend.dataRow || type === Backend.copyData)
-      return this.client === undefined && size <= MAX_GATHERED;
-    return size <= MAX_GATHERED;
+    if (type !== Backend.dataRow && type !== Backend.copyData) return size <= MAX_GATHERED;
+    // Settings may be long.
+    if (this.settling.isAsking && this.owed.headIsOwn) return size <= MAX_OWN_ROW;
+    return this.client === undefined && size <= MAX_GATHERED;
   }
 
   head(type: number, _size: number, chunk: Buffer, start: number, end: number): Verdict {
@@ -359,6 +421,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       own = this.#errorOwed() && this.client === undefined;
     } else if (!isAsynchronous(type) && type !== Backend.dataRow && type !== Backend.copyData)
       own = this.owed.reply(type);
+    if (own && type === Backend.dataRow && this.settling.isAsking) this.settling.failed(tooLong);
     this.#swallowing = own || this.client === undefined;
     if (!this.#swallowing) this.client?.out.forward(chunk, start, end);
     return Verdict.next;
@@ -374,19 +437,23 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   #reply(type: number, chunk: Buffer, start: number, end: number): void {
     if (this.#replaying && type === Backend.commandComplete && this.owed.headRef === replayEnd)
       this.#replaying = false;
-    if (type === Backend.commandComplete && !this.owed.headIsOwn) this.#noteCommand(chunk, start, end);
+    if (type === Backend.commandComplete) {
+      if (!this.owed.headIsOwn) this.#noteCommand(chunk, start, end);
+      else if (this.settling.isAsking) this.settling.command();
+    }
     if (!this.owed.reply(type)) this.client?.out.forward(chunk, start, end);
   }
 
-  /** DISCARD ALL and DEALLOCATE ALL drop every statement, ours too; RESET and DISCARD ALL drop settings. */
+  /** A statement of the client's has been run: what its tag tells of the session. */
   #noteCommand(chunk: Buffer, start: number, end: number): void {
     const tagAt = start + HEADER_SIZE;
-    // Told apart from the common tags by their first and third letters.
-    if (chunk[tagAt] === 0x52 && chunk[tagAt + 2] === 0x53) this.#resetSeen = true;
-    if (chunk[tagAt] !== 0x44) return;
+    if (chunk[tagAt] === 0x49 /* INSERT */) this.mayHaveDrawn = true;
+    if (isQuietTag(chunk, tagAt)) return;
     const tag = chunk.toString('latin1', tagAt, end - 1);
-    if (tag === 'DISCARD ALL') this.#resetSeen = true;
-    else if (tag !== 'DEALLOCATE ALL') return;
+    if (tag === 'RESET' || tag === 'DISCARD ALL') this.#resetSeen = true;
+    if (this.client?.isTracked === true) this.settling.suspicion.addTag(tag);
+    if (tag !== 'DISCARD ALL' && tag !== 'DEALLOCATE ALL') return;
+    // They drop every statement, ours too.
     this.forgetStatements();
     this.client?.statements.forget();
     // What came behind it in the pipeline is prepared after it.
@@ -406,15 +473,19 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     const client = this.client;
     if (client === undefined) return;
     if (own) {
+      if (this.settling.isAsking) this.#hasSettled = this.settling.ready(client);
       this.#inject();
       return;
     }
-    if (client.told !== this.reported) {
-      client.out.insert(missingReports(client.told, this.reported));
-      client.told = this.reported;
-      this.#learnSettings(client);
+    const { reported } = this.reports;
+    if (client.told !== reported) {
+      client.out.insert(missingReports(client.told, reported));
+      client.told = reported;
+      if (!client.isTracked) this.#learnSettings(client);
     }
-    if (this.#resetSeen) this.#settingsReset(client);
+    if (client.isTracked) this.#suspectReports(client);
+    else if (this.#resetSeen) this.#settingsReset(client);
+    this.#resetSeen = false;
     client.out.forward(chunk, start, end);
     this.#inject();
     if (this.owed.settled) client.queryEnded(this.status === TransactionStatus.idle);
@@ -427,16 +498,21 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       return;
     }
     const replayFailed = this.#replaying && this.owed.headIsOwn;
+    const askingFailed = this.settling.isAsking && this.owed.headIsOwn;
     const { headRef } = this.owed;
     const own = this.#errorOwed();
     const fields = parseErrorFields(chunk, start + HEADER_SIZE, end);
+    if (askingFailed && fields.severity === 'ERROR') {
+      this.settling.failed(fields);
+      return;
+    }
     if (replayFailed) {
       this.#replaying = false;
       this.client?.replayFailed(fields);
       this.owner.doubted(this, `session state could not be restored: ${fields.message}`);
       return;
     }
-    if (this.client === undefined) this.#answerError ??= fields;
+    if (this.client === undefined) this.#answer.failed(fields);
     // A statement that was prepared again for the client fails in the client's name.
     if (own && this.client === undefined) return;
     if (fields.severity === 'FATAL' || fields.severity === 'PANIC') this.#fatalSeen = true;
@@ -465,7 +541,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     const reader = new BodyReader(chunk, start + HEADER_SIZE, end);
     const name = reader.cstring();
     const value = reader.cstring();
-    this.reported = this.reported.with(name, value);
+    this.reports.add(name, value);
   }
 
   /**
@@ -473,54 +549,69 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
    * client had set here before is not reported at all.
    */
   #learnSettings(client: ClientSession): void {
-    let state = client.sessionState;
-    for (const [name, value] of this.reported) state = stateAfterReport(state, this.fresh, name, value);
+    const state = this.reports.asState(client.sessionState);
     client.sessionState = state;
     if (this.sessionState !== undefined) this.sessionState = state;
   }
 
+  /** What is reported, and is not what the client is known to have set: somebody set it unseen, or the server's configuration has changed. */
+  #suspectReports(client: ClientSession): void {
+    if (this.status !== TransactionStatus.idle) return;
+    for (const name of this.reports.unexpected(client.sessionState.over(this.base)))
+      this.settling.suspicion.addReport(name);
+  }
+
   /** The server knows only its own defaults: what the client brought at login is put there again, in front of its next transaction. */
   #settingsReset(client: ClientSession): void {
-    this.#resetSeen = false;
     client.sessionState = client.sessionState.over(client.broughtState);
     this.sessionState = undefined;
   }
 
-  #collectRow(type: number, chunk: Buffer, start: number, end: number): void {
+  #ownRow(type: number, chunk: Buffer, start: number, end: number): void {
     if (type !== Backend.dataRow || !this.owed.headIsOwn) return;
-    const reader = new BodyReader(chunk, start + HEADER_SIZE, end);
-    const row: (string | null)[] = [];
-    for (let left = reader.int16(); left > 0; left--) {
-      const length = reader.int32();
-      row.push(length < 0 ? null : reader.bytes(length).toString('utf8'));
-    }
-    if (this.#answerRows.length < 100) this.#answerRows.push(row);
+    const row = new BodyReader(chunk, start + HEADER_SIZE, end).textRow();
+    if (this.settling.isAsking) this.settling.row(row);
+    else this.#answer.row(row);
   }
 
   // --- after a chunk -------------------------------------------------------------------------------------------------------
 
   #afterReplies(client: ClientSession): void {
     if (this.client !== client) return;
+    if (this.#hasSettled) {
+      this.#hasSettled = false;
+      this.releaseIfDue();
+      if (this.client === client) client.settled();
+      return;
+    }
     // First what was held behind a replay: it came before its client could know that this is the end.
     client.repliesCame();
     if (this.client === client) this.releaseIfDue();
   }
 
-  /** Ends the link of a client in transaction mode as soon as nothing is owed to it. */
+  /** At a point of rest, looks after what the client leaves here; then ends the link of one in transaction mode that leaves nothing. */
   releaseIfDue(): void {
     const client = this.client;
-    if (client === undefined || !this.#isDue) return;
+    if (client === undefined || !this.#isAtRest(client)) return;
     if (this.#lastWords !== undefined) {
       this.unlink();
       client.released();
       this.owner.doubted(this, `idle server: ${this.#lastWords}`);
     } else if (this.owed.doubtful) this.#sendFence();
-    else this.owner.finished(this);
+    else if (client.isTracked && this.settling.begin(client)) return;
+    else if (client.releasesAtIdle) this.owner.finished(this);
   }
 
-  get #isDue(): boolean {
+  /** Nothing is owed to a client in transaction mode, and it has no transaction. */
+  #isAtRest(client: ClientSession): boolean {
     if (!this.owed.settled || this.status !== TransactionStatus.idle) return false;
-    return this.client?.releasesAtIdle === true && !this.client.midMessage;
+    return client.pool.mode === 'transaction' && !client.midMessage;
+  }
+
+  /** It may be given back without further question. */
+  get #isDue(): boolean {
+    const { client } = this;
+    return client !== undefined && this.#isAtRest(client) && client.releasesAtIdle;
   }
 
   /** Tells the client right away what no server has to be asked for, if its turn has come. */
@@ -538,21 +629,27 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
 
   #afterErrand(): void {
     if (this.state.kind === 'idle') {
-      if (this.#answerError !== undefined)
-        this.owner.doubted(this, `idle server: ${this.#answerError.message}`);
+      const { error } = this.#answer;
+      if (error !== undefined) this.owner.doubted(this, `idle server: ${error.message}`);
       else if (this.owed.doubtful) this.owner.doubted(this, 'idle server got dirty');
       return;
     }
-    if (this.#settled === undefined || !this.owed.settled) return;
+    if (!this.#answer.isAwaited || !this.owed.settled) return;
     if (this.owed.doubtful) {
       this.#sendFence();
       return;
     }
-    const done = this.#settled;
-    this.#settled = undefined;
-    done({ error: this.#answerError, rows: this.#answerRows });
+    this.#answer.deliver();
   }
 }
+
+const tooLong: ErrorFields = {
+  severity: 'ERROR',
+  sqlState: SqlState.programLimitExceeded,
+  message: 'setting is too long',
+  detail: undefined,
+  hint: undefined,
+};
 
 const isAsynchronous = (type: number): boolean =>
   type === Backend.noticeResponse ||

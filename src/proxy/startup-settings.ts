@@ -10,7 +10,8 @@ import { FrameWriter } from '../protocol/frame-writer.ts';
 import * as frontend from '../protocol/frontend.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { parseStartupOptions } from '../protocol/startup-options.ts';
-import { arrayLiteral, toHex } from '../session/replay.ts';
+import { arrayLiteral } from '../session/guest-statements.ts';
+import { toHex } from '../session/replay.ts';
 import { Owed } from './owed-replies.ts';
 import type { ServerSession } from './server-session.ts';
 
@@ -42,6 +43,16 @@ export function startupSettings(
     if (!notSettings.has(name) && !name.startsWith('_pq_.')) add(name, value);
   }
   return settings;
+}
+
+/** The server's refusal of a setting that a client brought, or why the pooler cannot do what the server could. */
+export function startupRefusal(name: string, { sqlState, message, detail, hint }: ErrorFields): ClientError {
+  if (sqlState !== SqlState.cannotChangeNow) return new ClientError(message, { sqlState, detail, hint });
+  return new ClientError(`parameter "${name}" can only be set by a login to the server`, {
+    sqlState: SqlState.featureNotSupported,
+    detail: `The server says: ${message}`,
+    hint: `Server connections are shared: set it for the role (ALTER ROLE … SET ${name}).`,
+  });
 }
 
 const ask = `SELECT pg_catalog.encode(pg_catalog.convert_to(pg_catalog.set_config(n, pg_catalog.convert_from(

@@ -1,7 +1,9 @@
 /** The timeouts that hit clients. One pass over all of them a few times a second, instead of a timer for each. */
+import type { Connection } from '../net/connection.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import type { ClientDisconnectReason } from '../observability/reasons.ts';
+import { idleSessionTimeout } from '../session/idle-timeout.ts';
 import type { ClientSession } from './client-session.ts';
 
 interface Expiry {
@@ -9,46 +11,52 @@ interface Expiry {
   readonly reason: ClientDisconnectReason;
 }
 
-/** `tcpUserTimeout` in ms, 0 = off. */
-export function sweepClients(clients: Iterable<ClientSession>, tcpUserTimeout: number): void {
+/** tcp_user_timeout, which Node cannot set on a socket: a peer that takes nothing of what is queued for it for `limit` ms is cut off. */
+export function dropStalled(connections: Iterable<Connection>, limit: number): void {
+  if (limit === 0) return;
+  const now = performance.now();
+  for (const connection of connections) {
+    const since = connection.stalledSince(now);
+    if (since !== undefined && now - since > limit) connection.destroy(new Error('tcp_user_timeout'));
+  }
+}
+
+export function sweepClients(clients: Iterable<ClientSession>): void {
   const now = performance.now();
   for (const client of clients) {
-    if (tcpUserTimeout > 0) {
-      const since = client.connection.stalledSince(now);
-      if (since !== undefined && now - since > tcpUserTimeout) {
-        client.connection.destroy(new Error('tcp_user_timeout'));
-        continue;
-      }
-    }
     const expired = expiry(client, now);
     if (expired !== undefined) client.fail(expired.error, expired.reason);
   }
 }
 
+type Timed = Pick<
+  ClientSession,
+  | 'server'
+  | 'waiting'
+  | 'limits'
+  | 'queryStartedAt'
+  | 'transactionStartedAt'
+  | 'activeAt'
+  | 'isIdle'
+  | 'pin'
+  | 'sessionState'
+>;
+
 /** What a client's time is up for; undefined: nothing. A client in line has query_wait_timeout, which is the pool's. */
-function expiry(
-  client: Pick<
-    ClientSession,
-    'server' | 'waiting' | 'limits' | 'queryStartedAt' | 'transactionStartedAt' | 'activeAt'
-  >,
-  now: number,
-): Expiry | undefined {
-  const { limits } = client;
-  const over = (limit: number, since: number): boolean => limit > 0 && since > 0 && now - since > limit;
-  if (client.server === undefined) {
-    if (client.waiting !== undefined) return undefined;
-    if (!over(limits.clientIdleTimeout, client.activeAt)) return undefined;
-    return expired(
-      'client_idle_timeout',
-      SqlState.idleSessionTimeout,
-      'client_idle_timeout',
-      limits.clientIdleTimeout,
-    );
-  }
-  if (over(limits.queryTimeout, client.queryStartedAt)) {
+function expiry(client: Timed, now: number): Expiry | undefined {
+  if (client.server === undefined && client.waiting !== undefined) return undefined;
+  return client.isIdle ? idleExpiry(client, now) : busyExpiry(client, now);
+}
+
+const isOver = (limit: number, since: number, now: number): boolean =>
+  limit > 0 && since > 0 && now - since > limit;
+
+function busyExpiry(client: Timed, now: number): Expiry | undefined {
+  const { limits, queryStartedAt, transactionStartedAt, activeAt } = client;
+  if (isOver(limits.queryTimeout, queryStartedAt, now)) {
     return expired('query timeout', SqlState.queryCanceled, 'query_timeout', limits.queryTimeout);
   }
-  if (over(limits.transactionTimeout, client.transactionStartedAt)) {
+  if (isOver(limits.transactionTimeout, transactionStartedAt, now)) {
     return expired(
       'transaction timeout',
       SqlState.transactionTimeout,
@@ -56,8 +64,7 @@ function expiry(
       limits.transactionTimeout,
     );
   }
-  const idleInTransaction = client.queryStartedAt === 0 && client.transactionStartedAt > 0;
-  if (idleInTransaction && over(limits.idleTransactionTimeout, client.activeAt)) {
+  if (queryStartedAt === 0 && isOver(limits.idleTransactionTimeout, activeAt, now)) {
     return expired(
       'idle transaction timeout',
       SqlState.idleInTransactionSessionTimeout,
@@ -65,8 +72,29 @@ function expiry(
       limits.idleTransactionTimeout,
     );
   }
-  // Session mode: the server stays linked while the client idles.
-  if (client.transactionStartedAt === 0 && over(limits.clientIdleTimeout, client.activeAt)) {
+  return undefined;
+}
+
+/** With or without a server: one in session mode keeps it, and so does one that is pinned. */
+function idleExpiry({ limits, activeAt, pin, sessionState }: Timed, now: number): Expiry | undefined {
+  const ownLimit = idleSessionTimeout(sessionState);
+  if (isOver(ownLimit, activeAt, now)) {
+    return expired(
+      'terminating connection due to idle-session timeout',
+      SqlState.idleSessionTimeout,
+      'idle_session_timeout',
+      ownLimit,
+    );
+  }
+  if (pin !== undefined && isOver(limits.pinTimeout, activeAt, now)) {
+    return expired(
+      `pin timeout: the session keeps its server connection (${pin.reasons.join(', ')})`,
+      SqlState.idleSessionTimeout,
+      'pin_timeout',
+      limits.pinTimeout,
+    );
+  }
+  if (isOver(limits.clientIdleTimeout, activeAt, now)) {
     return expired(
       'client_idle_timeout',
       SqlState.idleSessionTimeout,

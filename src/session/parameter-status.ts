@@ -43,3 +43,15 @@ export function stateAfterReport(
   const setting = name.toLowerCase();
   return fresh.get(name) === value ? state.without(setting) : state.with(setting, toHex(value));
 }
+
+/** The names of settings whose report is not what a session in `state` has, where a fresh session of the same server reports `fresh`. */
+export function unexpectedReports(state: SessionState, fresh: InternedMap, reported: InternedMap): string[] {
+  const names: string[] = [];
+  for (const [name, value] of reported) {
+    if (readOnly.has(name)) continue;
+    const setting = name.toLowerCase();
+    const hex = state.get(setting);
+    if (hex === undefined ? fresh.get(name) !== value : hex !== toHex(value)) names.push(setting);
+  }
+  return names;
+}

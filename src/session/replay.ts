@@ -1,96 +1,79 @@
 /**
  * How a client's settings get onto a server: statements of ours, in front of the client's first bytes and in the same write.
  *
- *     BEGIN · RESET ALL · set_config(everything the client has) · COMMIT │ client's bytes …
- *     └─ extended protocol, named statements, no Sync ─────────────────┘
+ *     BEGIN · [clean] · [SET SESSION AUTHORIZATION DEFAULT] · RESET ALL · set_config(all that the client has) · COMMIT │ client's bytes …
+ *     └─ extended protocol, named statements, no Sync ────────────────────────────────────────────────────────────────┘
  *
  * Without a Sync of its own it costs no round trip, and it fails closed: after an error in it the server skips what
  * follows, so that nothing of the client runs under settings that are not its own. In a transaction of its own, so that
  * neither an error nor a ROLLBACK of the client takes it back, and statements that refuse a transaction still work.
  *
- * It is absolute, not a difference: whatever the server had before, afterwards it has this. The names are qualified and
- * the isolation level is said, because a session's search_path and defaults apply to our statements too.
+ * It is absolute, not a difference: whatever the server had before, afterwards it has this.
  */
-import { FrameWriter } from '../protocol/frame-writer.ts';
-import { writeBindExecute, writeParse } from '../protocol/frontend.ts';
+import { arrayLiteral, type Batch, GuestBatch, type GuestSet } from './guest-statements.ts';
 import type { InternedMap } from './interned-map.ts';
 
 /** Settings as hex of their bytes in the database's encoding: no conversion between client and server can change them. */
 export type SessionState = InternedMap;
 
-const BEGIN = 'ostler_begin';
-const RESET = 'ostler_reset_all';
-const SET = 'ostler_set_config';
-const COMMIT = 'ostler_commit';
-
-const beginSql = 'BEGIN ISOLATION LEVEL READ COMMITTED';
-const otherStatements: readonly (readonly [name: string, sql: string])[] = [
-  [RESET, 'RESET ALL'],
-  [
-    SET,
-    // Two-argument unnest() is syntax, not a function that could be qualified; count() because a value that comes back
-    // would be converted to the client's encoding, which may not have it.
-    `SELECT pg_catalog.count(pg_catalog.set_config(n, pg_catalog.convert_from(pg_catalog.decode(v, 'hex'),
-       pg_catalog.getdatabaseencoding()), false))
-     FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS t(n, v)`,
-  ],
-  [COMMIT, 'COMMIT'],
-];
-
-/** What a server will answer to a replay, in order; COMMIT's answer is the last. */
-export interface Replay {
-  readonly bytes: Buffer;
-  /** The number of messages of each kind is what matters to whoever counts replies. */
-  readonly messages: readonly ('parse' | 'bind' | 'execute')[];
+/** What a replay does besides setting the settings. */
+export interface ReplayScope {
+  /** The server has, or may have, another role or session user than its own. */
+  readonly identity: boolean;
+  /** Cursors, channels, locks, temporary objects of somebody else may be left. */
+  readonly clean: boolean;
+  /** Nobody else's currval and lastval. */
+  readonly sequences: boolean;
 }
 
-const withHelpers = new WeakMap<SessionState, Replay>();
-const firstTime = new WeakMap<SessionState, Replay>();
+/** Names that say as whom the session runs: set last, because settings may need the rights of the session's own user. */
+const identityNames = ['session_authorization', 'role'] as const;
 
-/** The replay of `state`; `prepared` says that this server got one before and still has the statements. */
-export function replayOf(state: SessionState, prepared: boolean): Replay {
-  const made = prepared ? withHelpers : firstTime;
-  let replay = made.get(state);
+export const hasIdentity = (state: SessionState): boolean =>
+  identityNames.some((name) => state.get(name) !== undefined);
+
+const made = new WeakMap<SessionState, Map<number, Batch>>();
+
+/** The replay of `state` on a server that has `prepared` of our statements. */
+export function replayOf(state: SessionState, scope: ReplayScope, prepared: GuestSet): Batch {
+  const variants = made.get(state) ?? new Map<number, Batch>();
+  made.set(state, variants);
+  const key = prepared * 8 + (scope.identity ? 1 : 0) + (scope.clean ? 2 : 0) + (scope.sequences ? 4 : 0);
+  let replay = variants.get(key);
   if (replay === undefined) {
-    replay = makeReplay(state, prepared);
-    made.set(state, replay);
+    replay = makeReplay(state, scope, prepared);
+    variants.set(key, replay);
   }
   return replay;
 }
 
-function makeReplay(state: SessionState, prepared: boolean): Replay {
-  const writer = new FrameWriter();
-  const messages: ('parse' | 'bind' | 'execute')[] = [];
-  const parse = (name: string, sql: string): void => {
-    writeParse(writer, name, sql);
-    messages.push('parse');
-  };
-  const run = (name: string, values: readonly string[] = []): void => {
-    writeBindExecute(writer, name, values);
-    messages.push('bind', 'execute');
-  };
-  if (!prepared) parse(BEGIN, beginSql);
-  run(BEGIN);
-  // Not before BEGIN: to parse a SELECT takes a snapshot, which waits for ever under serializable, deferrable defaults.
-  if (!prepared) for (const [name, sql] of otherStatements) parse(name, sql);
-  run(RESET);
-  if (state.size > 0)
-    run(SET, [
-      arrayLiteral([...state].map(([name]) => name)),
-      arrayLiteral([...state].map(([, value]) => value)),
+function makeReplay(state: SessionState, scope: ReplayScope, prepared: GuestSet): Batch {
+  // BEGIN before anything is prepared: to parse a SELECT takes a snapshot, which waits for ever under serializable, deferrable defaults.
+  const batch = new GuestBatch(prepared).run('begin');
+  if (scope.clean) batch.run('closeAll').run('unlisten').run('unlock');
+  if (scope.clean || scope.sequences) batch.run('discardSequences');
+  if (scope.clean) batch.run('discardTemp');
+  if (scope.clean || scope.identity || hasIdentity(state)) batch.run('identity');
+  batch.run('resetAll');
+  const entries = [...state].filter(([name]) => !isIdentity(name));
+  for (const name of identityNames) {
+    const value = state.get(name);
+    if (value !== undefined) entries.push([name, value]);
+  }
+  if (entries.length > 0) {
+    batch.run('set', [
+      arrayLiteral(entries.map(([name]) => name)),
+      arrayLiteral(entries.map(([name, value]) => (name === IDLE_SESSION_TIMEOUT ? toHex('0') : value))),
     ]);
-  run(COMMIT);
-  return { bytes: writer.take(), messages };
+  }
+  return batch.run('commit').take();
 }
 
-/** A text[] in PostgreSQL's array syntax. */
-export const arrayLiteral = (items: readonly string[]): string =>
-  `{${items.map((item) => `"${item.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`).join(',')}}`;
+export const isIdentity = (name: string): boolean => identityNames.some((other) => other === name);
 
-/** Asks an idle server what is set in its session, as rows of a state: names and texts in hex. */
-export const sessionSettingsSql = `SELECT pg_catalog.lower(name), pg_catalog.encode(pg_catalog.convert_to(
-    pg_catalog.current_setting(name), pg_catalog.getdatabaseencoding()), 'hex')
-  FROM pg_catalog.pg_settings WHERE source OPERATOR(pg_catalog.=) 'session'`;
+/** Never left on a server, which would be closed for idling in its pool: the pooler applies it to the client. */
+export const IDLE_SESSION_TIMEOUT = 'idle_session_timeout';
 
 /** A setting's text as the state carries it. */
 export const toHex = (value: string): string => Buffer.from(value, 'utf8').toString('hex');
+export const fromHex = (hex: string): string => Buffer.from(hex, 'hex').toString('utf8');

@@ -284,6 +284,22 @@ describe('RECONNECT', () => {
     assert.notEqual(await pidOf(one), before);
   });
 
+  test('again and again, as fast as it answers, lets clients be served all the same', async () => {
+    const console = await raw();
+    const clients = await Promise.all([client(), client(), client()]);
+    const done = new AbortController();
+    const looping = (async () => {
+      while (!done.signal.aborted) await console.query('RECONNECT app');
+    })();
+    const served = clients.map(async (one) => {
+      const pids = new Set<unknown>();
+      while (pids.size < 3) pids.add(await pidOf(one));
+    });
+    await Promise.all(served).finally(() => done.abort());
+    await looping;
+    console.quit();
+  });
+
   test('lets open transactions finish, and WAIT_CLOSE waits for them', async () => {
     const one = await client();
     await one.query('BEGIN');

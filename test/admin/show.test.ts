@@ -205,6 +205,7 @@ describe('SHOW', () => {
     const rows = byFirst(await show('USERS'));
     assert.equal(rows['looker']?.['pool_size'], '7');
     assert.equal(rows['boss']?.['pool_size'], null);
+    assert.ok(Number(rows['looker']['current_client_connections']) >= 1, 'who is on the console counts');
   });
 
   test('STATS counts what went through, the same in its relatives', async () => {
@@ -231,6 +232,15 @@ describe('SHOW', () => {
     const totals = byFirst(await show('TOTALS'));
     assert.ok(Number(totals['total_query_count']?.['value']) >= Number(after?.['query_count']));
     assert.equal(Object.keys(totals).length, 24);
+  });
+
+  test('TOTALS count what the console is asked, each command as a transaction', async () => {
+    const count = async (): Promise<unknown[]> => {
+      const totals = byFirst(await show('TOTALS'));
+      return ['total_query_count', 'total_xact_count'].map((name) => totals[name]?.['value']);
+    };
+    const [queries, transactions] = await count();
+    assert.deepEqual(await count(), [Number(queries) + 1, Number(transactions) + 1].map(String));
   });
 
   test('CONFIG shows every setting once, in order, and no secret', async () => {

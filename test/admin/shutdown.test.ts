@@ -1,5 +1,6 @@
 /** SHUTDOWN in its three forms; each ends a daemon of its own. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import * as m from '../support/messages.ts';
@@ -22,6 +23,7 @@ async function start(): Promise<Running> {
 listen_addr = "127.0.0.1"
 listen_port = 0
 http_port = 0
+unix_socket_dir = "."
 auth_type = "trust"
 admin_users = ["boss"]
 [databases.app]
@@ -73,12 +75,20 @@ describe('SHUTDOWN', () => {
     const { daemon, app, console } = await start();
     const client = await connect(app);
     assert.deepEqual((await console.query('shutdown wait_for_clients')).map(m.told), ['C SHUTDOWN', 'Z I']);
-    await assert.rejects(connect(app));
+    await assert.rejects(connect(app), { code: 'ECONNREFUSED' });
+    assert.deepEqual((await console.query('RESUME')).map(m.told), ['E 55000 pooler is shutting down', 'Z I']);
     assert.equal((await client.query('SELECT 1')).rows.length, 1);
     console.quit();
     assert.equal((await client.query('SELECT 1')).rows.length, 1);
+    const host = daemon.folder;
+    await assert.rejects(connect({ ...app, host }), { message: 'pooler is shutting down' });
+    const watcher = await connect({ ...app, host, user: 'boss', database: 'pgbouncer' });
+    const { rows } = await watcher.query<{ database: string }>('SHOW CLIENTS');
+    assert.ok(rows.some(({ database }) => database === 'app'));
+    await watcher.end();
     await client.end();
     assert.equal(await ended(daemon), 0);
+    assert.ok(!existsSync(`${host}/.s.PGSQL.${String(daemon.port)}`));
   });
 
   test('refuses other words', async () => {

@@ -65,7 +65,9 @@ describe('parseUserList', () => {
   test('reports a user who is listed twice, and takes the last secret as PgBouncer does', () => {
     const { secrets, problems } = parseUserList('"a" "1"\n"a" "2"\n');
     assert.deepEqual([...secrets], [['a', '2']]);
-    assert.deepEqual(problems, [{ line: 2, message: 'user "a" is listed twice; the last one counts' }]);
+    assert.deepEqual(problems, [
+      { line: 2, message: 'user "a" is listed twice; the last one counts', warning: true },
+    ]);
   });
 
   test('reads any text, and takes no longer for a hostile one', () => {

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../support/ports.ts';
+import { freePort, portOf } from '../support/ports.ts';
 import { query } from '../support/postgres.ts';
 import { until } from '../support/wait.ts';
 
@@ -93,6 +94,22 @@ describe('npm start', () => {
     const pid = await postmaster();
     child?.kill('SIGKILL');
     await until(() => isGone(pid), { what: 'postgres is gone' });
+  });
+
+  test('says in one line that its port is taken, with status 1, and leaves no PostgreSQL behind', async () => {
+    const squatter = createServer().listen(0, '127.0.0.1');
+    await once(squatter, 'listening');
+    const port = String(portOf(squatter));
+    const started = spawn(process.execPath, [START], {
+      cwd: folder,
+      env: { ...process.env, OSTLER__OSTLER__LISTEN_PORT: port, OSTLER__OSTLER__HTTP_PORT: '0' },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child = started;
+    assert.equal(await text(started.stderr), `ostler: 127.0.0.1:${port} is in use\n`);
+    assert.equal(started.exitCode ?? (await once(started, 'exit'))[0], 1);
+    squatter.close();
+    await assert.rejects(postmaster(), { code: 'ENOENT' });
   });
 
   test('runs a configuration when it is given one', async () => {

@@ -6,6 +6,7 @@ import pg from 'pg';
 import { Authority } from '../support/certificates.ts';
 import * as m from '../support/messages.ts';
 import { cancel, RawClient } from '../support/raw-client.ts';
+import { query as ask } from '../support/postgres.ts';
 import { startSlowRelay } from '../support/slow-relay.ts';
 import { type Stage, useStage } from '../support/stage.ts';
 import { until } from '../support/wait.ts';
@@ -23,6 +24,7 @@ const stage = useStage({
     far: `pool_size = 1\nport = ${String(relay.port)}`,
   },
   settings: `
+stats_users = ["postgres"]
 client_tls_sslmode = "allow"
 client_tls_cert_file = "cert.pem"
 client_tls_key_file = "key.pem"
@@ -95,6 +97,45 @@ describe('a cancel request', () => {
     );
     assert.deepEqual(row, { ssl: true });
     await cancel(place(stage()), client.key, { tls: true });
+    assert.deepEqual(m.errorsOf(await client.ready()), [CANCELED]);
+    client.quit();
+  });
+
+  test('goes to the server over TLS from its first byte on, for its key is worth a session', async () => {
+    relay.target = () => stage().postgres;
+    const heard = new Map<number, Buffer>();
+    relay.heard = (connection, bytes) => {
+      heard.set(connection, Buffer.concat([heard.get(connection) ?? Buffer.alloc(0), bytes]));
+    };
+    const client = await stage().login('far');
+    client.send(m.query('SELECT pg_sleep(31)'));
+    await runs('pg_sleep(31)');
+    await cancel(place(stage()), client.key);
+    assert.deepEqual(m.errorsOf(await client.ready()), [CANCELED]);
+    client.quit();
+    assert.equal(heard.size, 2, 'the session and the cancel request');
+    for (const bytes of heard.values()) {
+      assert.deepEqual(bytes.subarray(0, 8), m.sslRequest);
+      assert.equal(bytes[8], 0x16, 'a TLS handshake');
+    }
+  });
+
+  test('is seen in SHOW POOLS while it waits to be sent on, and while it has its effect', async () => {
+    relay.target = () => stage().postgres;
+    const client = await stage().login('far');
+    const seen = async (column: string): Promise<boolean> => {
+      const pools = await ask(stage().through('pgbouncer'), 'SHOW POOLS');
+      return pools.find(({ database }) => database === 'far')?.[column] === 1;
+    };
+    client.send(m.query('SELECT pg_sleep(32)'));
+    await runs('pg_sleep(32)');
+    relay.delay = () => 150;
+    const landed = cancel(place(stage()), client.key);
+    await until(() => seen('cl_waiting_cancel_req'));
+    await until(() => seen('cl_active_cancel_req'));
+    assert.ok(!(await seen('cl_waiting_cancel_req')));
+    await landed;
+    relay.delay = () => 0;
     assert.deepEqual(m.errorsOf(await client.ready()), [CANCELED]);
     client.quit();
   });

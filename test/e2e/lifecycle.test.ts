@@ -2,17 +2,23 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type pg from 'pg';
-import { backendPid, each, leave, untilServers, useYard, value } from '../support/pooling.ts';
+import { backendPid, each, leave, refusalOf, untilServers, useYard, value } from '../support/pooling.ts';
 import { until } from '../support/wait.ts';
 
 const yard = useYard({
   roles: { app: '', forced: '', sticky: '' },
   schema: 'CREATE TABLE visits (who text); GRANT ALL ON visits TO PUBLIC',
   configuration: {
-    ostler: { server_idle_timeout: '1h' },
+    ostler: {
+      admin_users: ['boss'],
+      server_idle_timeout: '1h',
+      server_connect_timeout: '1s',
+      query_wait_timeout: '3s',
+    },
     databases: {
       postgres: { pool_size: 4 },
       single: { pool_size: 1 },
+      round: { pool_size: 3 },
       session: { pool_mode: 'session', pool_size: 1 },
       forced: { user: 'forced', password: 'in the stable, 3 horses' },
       groomed: {
@@ -21,10 +27,12 @@ const yard = useYard({
         pool_size: 1,
       },
       prepared: { connect_query: "SET application_name = 'groomed'; SET search_path = pg_catalog" },
+      undone: { connect_query: 'BEGIN; SET search_path = pg_catalog', pool_size: 1 },
+      stuck: { connect_query: 'SELECT pg_sleep(60)', pool_size: 1 },
       fleeting: { server_lifetime: '300ms' },
       '*': {},
     },
-    users: { app: {}, forced: {}, sticky: { pool_mode: 'session' } },
+    users: { app: {}, boss: {}, forced: {}, sticky: { pool_mode: 'session' } },
   },
 });
 
@@ -54,6 +62,21 @@ describe('in transaction mode a server', () => {
     await Promise.all(clients.map((client) => leave(client)));
   });
 
+  test('is with server_round_robin the one that has been idle longest', async () => {
+    const console = await yard().client({ user: 'boss', database: 'pgbouncer' });
+    await console.query('SET server_round_robin = 1');
+    const clients = await each(3, () => yard().client({ database: 'round' }));
+    const pids = await inTransactions(clients);
+    assert.equal(new Set(pids).size, 3);
+    const [client] = clients;
+    assert.ok(client !== undefined);
+    for (let n = 0; n < 6; n += 1) assert.equal(await backendPid(client), pids[n % 3]);
+    await console.query('SET server_round_robin = 0');
+    const last = await backendPid(client);
+    for (let n = 0; n < 3; n += 1) assert.equal(await backendPid(client), last, 'else the one used last');
+    await Promise.all([console, ...clients].map((one) => leave(one)));
+  });
+
   test('is logged in as the user of its entry, whoever the client is', async () => {
     const client = await yard().client({ database: 'forced' });
     assert.equal(await value(client, 'SELECT session_user::text'), 'forced');
@@ -70,6 +93,25 @@ describe('in transaction mode a server', () => {
     assert.equal(await value(client, 'SHOW application_name'), 'groomed');
     await leave(other);
     await leave(client);
+  });
+
+  test('has no transaction of connect_query left open, and the log says what was undone', async () => {
+    const client = await yard().client({ database: 'undone' });
+    assert.equal(await value(client, 'SHOW search_path'), '"$user", public');
+    const { rows } = await client.query('SELECT now() = statement_timestamp() AS fresh');
+    assert.deepEqual(rows, [{ fresh: true }]);
+    await yard().daemon.waitForLog(
+      ({ level, msg }) => level === 'warn' && /connect_query leaves/.test(String(msg)),
+    );
+    await leave(client);
+  });
+
+  test('whose connect_query does not end in server_connect_timeout is given up, and the query cancelled', async () => {
+    const refused = refusalOf(yard().client({ database: 'stuck' }));
+    const { daemon } = yard();
+    await daemon.waitForLog(({ msg }) => msg === 'connect_query took too long');
+    assert.match((await refused).message, /^query_wait_timeout/);
+    await untilServers(yard(), 0, "query LIKE '%pg_sleep(60)%'");
   });
 
   test('is opened in a database that only the "*" entry covers', async () => {

@@ -1,6 +1,6 @@
 /** Where clients come in: IPv4, IPv6, Unix sockets. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -10,6 +10,17 @@ import { RawClient } from '../support/raw-client.ts';
 import { sslRequest } from '../support/messages.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { until } from '../support/wait.ts';
+
+/** Of established IPv4 connections with this port at one end, in how many seconds each will be probed, as the kernel says. */
+async function keepAliveTimers(place: 'local' | 'remote', port: number): Promise<number[]> {
+  const end = `[0-9A-F]{8}:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const other = '[0-9A-F]{8}:[0-9A-F]{4}';
+  const ends = place === 'local' ? `${end} ${other}` : `${other} ${end}`;
+  // State 01 is established, timer 02 is keepalive, in hundredths of a second.
+  const row = new RegExp(`: ${ends} 01 \\S+ 02:([0-9A-F]{8}) `, 'g');
+  const table = await readFile('/proc/net/tcp', 'utf8');
+  return [...table.matchAll(row)].map(([, ticks = '']) => Number.parseInt(ticks, 16) / 100);
+}
 
 describe('a daemon', () => {
   const postgres = usePostgres();
@@ -67,6 +78,24 @@ describe('a daemon', () => {
     await until(() => client.bytesReceived === 2);
     client.end();
   });
+
+  test(
+    'probes silent clients and servers well before a load balancer would forget them',
+    { skip: process.platform === 'linux' ? false : 'it reads /proc' },
+    async () => {
+      const client = await clientsOf(daemon).client({ host: '127.0.0.1' });
+      assert.equal(await value(client, 'SELECT 1'), 1);
+      for (const [place, port] of [
+        ['local', daemon.port],
+        ['remote', postgres().port],
+      ] as const) {
+        // Whatever was sent last has been acknowledged by now or will be; then only the keepalive timer is left.
+        const seconds = await until(async () => (await keepAliveTimers(place, port)).at(0));
+        assert.ok(seconds > 200 && seconds <= 240, `the next probe is in ${String(seconds)} s`);
+      }
+      await leave(client);
+    },
+  );
 
   test('takes hundreds of clients that connect in the same moment', async () => {
     const clients = await each(300, () => RawClient.open({ host: '127.0.0.1', port: daemon.port }));

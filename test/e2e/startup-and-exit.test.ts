@@ -4,9 +4,12 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { before, describe, test } from 'node:test';
 import { startDaemon, type DaemonOptions } from '../support/daemon.ts';
-import { clientsOf, createRoles, endsWell, leave, PASSWORD, toml, value } from '../support/pooling.ts';
+import { clientsOf, createRoles, each, endsWell, leave, PASSWORD, toml, value } from '../support/pooling.ts';
 import { portOf } from '../support/ports.ts';
 import { usePostgres } from '../support/postgres.ts';
+import * as m from '../support/messages.ts';
+import { RawClient } from '../support/raw-client.ts';
+import { until } from '../support/wait.ts';
 
 /** What a daemon that does not start wrote, line by line, and its exit status. */
 async function failedStart(options: DaemonOptions): Promise<{ status: unknown; lines: string[] }> {
@@ -141,6 +144,26 @@ describe('a daemon', () => {
     const client = await clientsOf(daemon).client();
     assert.equal(await value(client, 'SELECT 1'), 1);
     await leave(client);
+    await endsWell(daemon);
+  });
+
+  test('that may open few files still tells everybody beyond max_client_conn why they get nothing', async () => {
+    const daemon = await startDaemon({
+      config: toml(postgres(), { ostler: { auth_type: 'trust' } }),
+      openFiles: 300,
+    });
+    const { msg } = await daemon.waitForLog(({ msg: text }) => /ulimit/.test(String(text)));
+    const limit = Number(/max_client_conn = (\d+)$/.exec(String(msg))?.[1]);
+    const clients = await each(limit + 300, () => RawClient.open({ host: '127.0.0.1', port: daemon.port }));
+    // Those whom there is no descriptor to listen to are told at once; the first are to be served, which takes one for a server.
+    await until(() => clients.filter(({ closed }) => closed).length >= 200);
+    const isIn = ({ status }: RawClient): boolean => status === 'I';
+    for (const client of clients) client.send(m.startup({ user: 'app', database: 'postgres' }));
+    await until(() => clients.every((client) => isIn(client) || client.closed));
+    const refused = clients.filter((client) => !isIn(client));
+    assert.equal(refused.length, 300);
+    for (const client of refused) assert.deepEqual(m.errorsOf(client.replies), ['53300']);
+    for (const client of clients) client.end();
     await endsWell(daemon);
   });
 

@@ -23,7 +23,7 @@ describe('a client', () => {
     roles: { app: '', query: '', transaction: '', dawdler: '', idler: '', deaf: '' },
     schema: 'CREATE TABLE stall (id int PRIMARY KEY); GRANT ALL ON stall TO PUBLIC',
     configuration: {
-      ostler: { client_login_timeout: '400ms', tcp_user_timeout: '400ms' },
+      ostler: { client_login_timeout: '400ms', tcp_user_timeout: '400ms', admin_users: ['deaf'] },
       databases: { postgres: {}, session: { pool_mode: 'session' } },
       users: {
         app: {},
@@ -61,11 +61,11 @@ describe('a client', () => {
     const client = await yard().client({ user: 'transaction' });
     await client.query('BEGIN');
     await client.query('INSERT INTO stall VALUES (1)');
-    const error = await refusalOf(
-      (async () => {
-        for (;;) await client.query('SELECT pg_sleep(0.02)');
-      })(),
-    );
+    const busy = async (): Promise<never> => {
+      for (;;) await client.query('SELECT pg_sleep(0.02)');
+    };
+    // It may be told between two queries, too.
+    const error = await Promise.any([farewellTo(client), refusalOf(busy())]);
     assert.equal(error.message, 'transaction timeout');
     assert.equal(error.code, '25P04');
     await untilNothingRuns('transaction');
@@ -126,6 +126,20 @@ describe('a client', () => {
     await untilNothingRuns('deaf');
     client.resume();
     await until(() => client.closed);
+  });
+
+  test('on the console that takes nothing of its answers is cut off too', async () => {
+    const place = { user: 'deaf', database: 'pgbouncer' };
+    const client = await RawClient.login(yard().through(place), { application_name: 'deaf' });
+    client.pause();
+    // More than both kernels keep.
+    for (let count = 0; count < 3_000; count += 1) client.send(query('SHOW CONFIG'));
+    const watcher = await yard().client(place);
+    await until(async () => {
+      const { rows } = await watcher.query<{ application_name: string }>('SHOW CLIENTS');
+      return rows.every(({ application_name }) => application_name !== 'deaf');
+    });
+    await leave(watcher);
   });
 });
 

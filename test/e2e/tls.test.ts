@@ -12,6 +12,7 @@ import { Authority, type Certificate } from '../support/certificates.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { sslRequest } from '../support/messages.ts';
 import {
+  backendPid,
   clientsOf,
   type Configuration,
   createRoles,
@@ -109,6 +110,35 @@ host all all 127.0.0.1/32 scram-sha-256
     const error = await refusalOf(yard().client({ database: 'wrong authority' }));
     assert.equal(error.code, '08006');
     assert.match(error.message, /^TLS handshake with the server failed: .*(certificate|verify)/);
+  });
+
+  test('connections are made anew when a RELOAD finds another content in a file that they rest on', async () => {
+    const { daemon } = yard();
+    const pids = (): Promise<unknown[]> =>
+      Promise.all(
+        ['verify-ca', 'require'].map(async (database) => {
+          const client = await yard().client({ database });
+          const pid = await backendPid(client);
+          await leave(client);
+          return pid;
+        }),
+      );
+    const reload = async (): Promise<void> => {
+      const since = daemon.log.length;
+      daemon.child.kill('SIGHUP');
+      await daemon.waitForLog(({ msg }) => msg === 'RELOAD', since);
+    };
+    const [checked, plain] = await pids();
+    await reload();
+    assert.deepEqual(await pids(), [checked, plain], 'nothing is different yet');
+    await writeFile(
+      join(daemon.folder, 'ca.crt'),
+      `${authority.certificate.cert}${stranger.certificate.cert}`,
+    );
+    await reload();
+    const [checkedAnew, stillPlain] = await pids();
+    assert.notEqual(checkedAnew, checked);
+    assert.equal(stillPlain, plain, 'it does not use the file');
   });
 
   test('the pooler shows its own certificate where it has one', async () => {

@@ -45,6 +45,23 @@ describe('Resolver', () => {
     assert.equal(questions.length, 0);
   });
 
+  test('shows what it remembers, for how much longer, and how many look-ups are under way', async () => {
+    const asked = new Asked();
+    await asked.knows('DB', ['10.0.0.1', 'fd00::1']);
+    asked.clock.advance(2_000);
+    const unknown = asked.resolver.resolve('nowhere');
+    const known = { name: 'db', ttl: 3_000, addresses: ['10.0.0.1', 'fd00::1'] };
+    const nothing = { name: 'nowhere', ttl: 0, addresses: [] };
+    assert.deepEqual([...asked.resolver.hosts()], [known, nothing]);
+    assert.equal(asked.resolver.hostCount, 2);
+    assert.equal(asked.resolver.lookUps, 1);
+    asked.question(1).fail(new Error('no such name'));
+    await assert.rejects(unknown);
+    assert.equal(asked.resolver.lookUps, 0);
+    asked.clock.advance(4_000);
+    assert.deepEqual([...asked.resolver.hosts()], [{ ...known, ttl: 0 }, nothing]);
+  });
+
   test('finds what is in the hosts file', async () => {
     const addresses = await new Resolver({ ttl: () => 1_000 }).resolve('localhost');
     assert.ok(addresses.includes('127.0.0.1') || addresses.includes('::1'));

@@ -69,6 +69,7 @@ export function fakeSource(): FakeSource {
     clients() {
       return this.clientRows;
     },
+    pins: () => [{ database: 'app', user: 'web', reasons: ['cursor', 'lock'] }],
     limits: () => ({ maxClientConn: 2000, maxUserConnections: 0 }),
     droppedLogLines: () => 0,
   };

@@ -10,12 +10,16 @@ export interface SlowRelay {
   target: () => { readonly host: string; readonly port: number };
   /** How long what clients send is held back, ms; asked for each piece of each connection that was made since this was set. */
   delay: () => number;
+  /** Hears what clients send, each connection under a number of its own. */
+  heard: (connection: number, bytes: Buffer) => void;
   close(): void;
 }
 
 export async function startSlowRelay(): Promise<SlowRelay> {
   const sockets = new Set<Socket>();
+  let connections = 0;
   const server = createServer((client) => {
+    const number = ++connections;
     const upstream = new Socket().setNoDelay(true).connect(relay.target());
     const wait = relay.delay;
     for (const [from, to] of [
@@ -32,6 +36,7 @@ export async function startSlowRelay(): Promise<SlowRelay> {
     upstream.pipe(client);
     let before = Promise.resolve();
     client.on('data', (bytes) => {
+      relay.heard(number, bytes);
       before = before.then(() => delay(wait())).then(() => void upstream.write(bytes));
     });
     client.on('end', () => {
@@ -45,6 +50,7 @@ export async function startSlowRelay(): Promise<SlowRelay> {
       throw new Error('the relay leads nowhere yet');
     },
     delay: () => 0,
+    heard: () => undefined,
     close: () => {
       server.close();
       for (const socket of sockets) socket.destroy();

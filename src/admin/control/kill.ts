@@ -16,7 +16,7 @@ export const kill: Control = {
     }
     const error = new ClientError('database removed', { sqlState: SqlState.adminShutdown });
     // Before the servers, so that nobody is told of a crash.
-    for (const client of pooler.clients.values()) {
+    for (const client of pooler.clients.all.values()) {
       if (database === undefined || client.pool.database === database) client.fail(error, 'killed');
     }
     throwIf(pooler.pools.kill(error, database));
@@ -38,7 +38,7 @@ export const killClient: Control = {
     }
     const id = Number(argument);
     const error = new ClientError('admin forced disconnect', { sqlState: SqlState.adminShutdown });
-    const client = host.pooler.clients.get(id) ?? [...source.consoles()].find((other) => other.id === id);
+    const client = host.pooler.clients.all.get(id) ?? [...source.consoles()].find((other) => other.id === id);
     if (client === undefined) throw commandError('client not found', SqlState.undefinedObject);
     client.fail(error, 'killed');
     return { tag: 'KILL_CLIENT' };

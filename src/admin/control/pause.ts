@@ -30,6 +30,9 @@ export const resume: Control = {
   usage: '[<db>]',
   run(context, database) {
     checkDatabase(context, 'resume', database);
+    if (context.host.pooler.admission.refusal !== undefined) {
+      throw commandError('pooler is shutting down', SqlState.objectNotInPrerequisiteState);
+    }
     throwIf(context.host.pooler.pools.resume(database));
     return { tag: 'RESUME' };
   },
@@ -38,9 +41,11 @@ export const resume: Control = {
 export const reconnect: Control = {
   argument: 'database, or none',
   usage: '[<db>]',
-  run(context, database) {
+  async run(context, database) {
     checkDatabase(context, 'reconnect', database);
-    context.host.pooler.pools.reconnect(database);
+    const { pools } = context.host.pooler;
+    if ((await pools.mayReconnect(database, context.signal)) === 'aborted') throw canceledByUser();
+    pools.reconnect(database);
     return { tag: 'RECONNECT' };
   },
 };

@@ -43,7 +43,7 @@ function databaseStatus({ pooler }: RowSource, name: string): DatabaseStatus | u
     maxConnections: entry.max_db_connections ?? settings.max_db_connections,
     currentConnections: pooler.pools.databaseServers(name),
     maxClientConnections: entry.max_db_client_connections ?? settings.max_db_client_connections,
-    currentClientConnections: pooler.clientsOf('database', name),
+    currentClientConnections: pooler.clients.count('database', name),
     paused: pooler.pools.pauses.isDatabasePaused(name),
     disabled: pooler.pools.pauses.isDisabled(name),
   };

@@ -8,7 +8,8 @@ import { userNames } from './users.ts';
 export function lists(source: RowSource): Lists {
   const { pooler } = source;
   const pools = poolRows(source);
-  const usedClients = pooler.clients.size + [...source.consoles()].length;
+  const { connections } = pooler.admission;
+  const usedClients = pooler.clients.all.size + [...source.consoles()].length;
   let servers = 0;
   for (const pool of pooler.pools.pools()) servers += pool.size;
   const usedServers = pools.reduce((sum, { svActive }) => sum + svActive, 0);
@@ -17,13 +18,13 @@ export function lists(source: RowSource): Lists {
     databases: databaseNames(source).length + 1,
     users: userNames(source).length,
     pools: pools.length,
-    freeClients: Math.max(pooler.settings().max_client_conn - pooler.connections, 0),
+    freeClients: Math.max(pooler.settings().max_client_conn - connections, 0),
     usedClients,
-    loginClients: Math.max(pooler.connections - usedClients, 0),
+    loginClients: Math.max(connections - usedClients, 0),
     freeServers: servers - usedServers,
     usedServers,
-    dnsNames: 0,
+    dnsNames: pooler.context.resolver.hostCount,
     dnsZones: 0,
-    dnsQueries: 0,
+    dnsQueries: pooler.context.resolver.lookUps,
   };
 }

@@ -2,6 +2,7 @@
 import type { PoolRow } from '../../observability/metrics-source.ts';
 import { ClientSession } from '../../proxy/client-session.ts';
 import type { ProxyPool } from '../../proxy/proxy-pool.ts';
+import type { ServerOwner } from '../../proxy/server-session.ts';
 import { byName, CONSOLE_NAME, type RowSource } from './source.ts';
 
 export interface PoolStatus extends PoolRow {
@@ -10,12 +11,19 @@ export interface PoolStatus extends PoolRow {
 
 /** Ordered by database and user. */
 export function poolRows(source: RowSource): PoolStatus[] {
-  const rows = Array.from(source.pooler.proxyPools(), poolStatus);
+  const waitingCancels = new Map<ServerOwner, number>();
+  for (const { owner } of source.pooler.context.cancels.unsent()) {
+    waitingCancels.set(owner, (waitingCancels.get(owner) ?? 0) + 1);
+  }
+  const rows = Array.from(source.pooler.proxyPools(), (pool) => ({
+    ...poolStatus(pool),
+    clWaitingCancelReq: waitingCancels.get(pool) ?? 0,
+  }));
   rows.push(consolePool(source));
   return rows.toSorted((a, b) => byName(a.database, b.database) || byName(a.user, b.user));
 }
 
-export function poolStatus(proxyPool: ProxyPool): PoolStatus {
+export function poolStatus(proxyPool: ProxyPool): Omit<PoolStatus, 'clWaitingCancelReq'> {
   const { pool } = proxyPool;
   const counts = pool.counts();
   // Logins that ask the server something wait in the same line, but are no clients yet.
@@ -28,7 +36,6 @@ export function poolStatus(proxyPool: ProxyPool): PoolStatus {
     clActive: pool.clients - waitingClients,
     clWaiting: counts.waiting,
     clActiveCancelReq: cancels,
-    clWaitingCancelReq: 0,
     svActive: counts.active,
     svActiveCancel: cancels,
     svBeingCanceled: counts.being_canceled,

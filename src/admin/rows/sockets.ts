@@ -31,7 +31,7 @@ export interface SocketRow {
 }
 
 export function* clientRows(source: RowSource): Generator<SocketRow, void, undefined> {
-  for (const client of source.pooler.clients.values()) yield clientRow(client);
+  for (const client of source.pooler.clients.all.values()) yield clientRow(client);
   for (const client of source.consoles()) yield consoleRow(client);
 }
 
@@ -104,7 +104,7 @@ function serverRow(
     closeNeeded: pool.closeNeeded(server),
     linked: client?.id,
     remotePid: server.processId,
-    applicationName: client?.applicationName ?? server.reported.get('application_name') ?? '',
+    applicationName: client?.applicationName ?? server.reports.reported.get('application_name') ?? '',
     preparedStatements: server.statements.size,
     id: server.id,
   };

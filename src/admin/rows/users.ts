@@ -18,6 +18,8 @@ export interface UserStatus {
 export function userRows(source: RowSource): UserStatus[] {
   const { pooler } = source;
   const settings = pooler.settings();
+  const onConsole = new Map<string, number>();
+  for (const { user } of source.consoles()) onConsole.set(user, (onConsole.get(user) ?? 0) + 1);
   return userNames(source).map((name) => {
     const entry = pooler.config.users.get(name);
     return {
@@ -28,7 +30,7 @@ export function userRows(source: RowSource): UserStatus[] {
       maxUserConnections: entry?.max_user_connections ?? settings.max_user_connections,
       currentConnections: pooler.pools.userServers(name),
       maxUserClientConnections: entry?.max_user_client_connections ?? settings.max_user_client_connections,
-      currentClientConnections: pooler.clientsOf('user', name),
+      currentClientConnections: pooler.clients.count('user', name) + (onConsole.get(name) ?? 0),
     };
   });
 }

@@ -1,13 +1,8 @@
-/** What PgBouncer has and ostler has nothing to show for: look-ups are the system resolver's, and there are no peers. */
+/** What PgBouncer has and ostler has nothing to show for: the system's resolver knows of no zones, and there are no peers. */
 import { int4, int8, table, text } from '../table.ts';
 
 const nothing = (): null => null;
 const none = (): never[] => [];
-
-export const showDnsHosts = table(
-  [text('hostname', nothing), int8('ttl', nothing), text('addrs', nothing)],
-  none,
-);
 
 export const showDnsZones = table(
   [text('zonename', nothing), int8('serial', nothing), int4('count', nothing)],

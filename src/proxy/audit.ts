@@ -1,0 +1,36 @@
+/**
+ * A look at what an idle server carries, beside what it is known to carry. State that a trigger or a view has set shows in no text and no
+ * tag, so that nobody asks for it; what is found here has been there for every client since.
+ */
+import { sync } from '../protocol/frontend.ts';
+import { GuestBatch } from '../session/guest-statements.ts';
+import type { ServerSession } from './server-session.ts';
+
+/** `server` is idle and held. `done` hears what nobody knew of, in words; undefined = nothing. */
+export function audit(server: ServerSession, done: (found: string | undefined) => void): void {
+  const { bytes, ...batch } = new GuestBatch(server.guests)
+    .run('begin')
+    .run('pins')
+    .run('locks')
+    .run('sweep')
+    .run('rollback')
+    .take();
+  const state = (server.sessionState ?? server.base).over(server.base);
+  server.whenSettled(({ error, rows }) => {
+    if (error !== undefined) {
+      done(`it cannot be asked: ${error.message}`);
+      return;
+    }
+    const found: string[] = [];
+    for (const row of rows) {
+      const [name, value] = row;
+      // The rows of pins and locks say true or false; those of settings have a name and a value.
+      if (row.length === 2) {
+        if (state.get(name ?? '') !== value) found.push(name ?? '');
+      } else if (row.includes('t'))
+        found.push(row.length === 1 ? 'advisory lock' : 'cursor, channel or temporary object');
+    }
+    done(found.length === 0 ? undefined : found.join(', '));
+  });
+  server.sendGuests({ ...batch, bytes: Buffer.concat([bytes, sync()]) });
+}

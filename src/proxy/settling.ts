@@ -1,0 +1,238 @@
+/**
+ * What a linked client leaves in its session, found out at each point of rest: nothing owed, no transaction.
+ *
+ *     hints of texts, tags, reports ──▶ suspicion ── none ──▶ settled
+ *                                          └─ some ──▶ asking ── answer ──▶ client and server have a state, pins hold or do not ──▶ settled
+ *                                                        └─ failed ──▶ asked once more, patiently ──▶ failed: pinned, closed afterwards
+ *
+ * The client does not wait for this; only what it sends before the answer has come does.
+ */
+import type { ErrorFields } from '../protocol/error-fields.ts';
+import { type Batch, GuestBatch, noGuests } from '../session/guest-statements.ts';
+import { sync } from '../protocol/frontend.ts';
+import { InternedMap } from '../session/interned-map.ts';
+import { type PinReason, pinAfter } from '../session/pins.ts';
+import { type Findings, type Probe, probeOf, type Questions, readProbe } from '../session/probe.ts';
+import { isPlainName, onlyResets, questionsOf } from '../session/questions.ts';
+import { IDLE_SESSION_TIMEOUT, isIdentity } from '../session/replay.ts';
+import { isCustom, settledState } from '../session/settled-state.ts';
+import { lexingOf } from '../session/lexing.ts';
+import { Suspicion } from '../session/suspicion.ts';
+import { Hint, hintsOf, type Lexing, noHints, type StatementHints } from '../sql/hints.ts';
+import type { ClientSession } from './client-session.ts';
+import type { PoolTracking } from './pool-tracking.ts';
+import type { ServerSession } from './server-session.ts';
+
+type Asking =
+  | { readonly kind: 'settled' }
+  /** `patiently`: it is the second try. */
+  | { readonly kind: 'asking'; readonly probe: Probe; readonly patiently: boolean }
+  /** Both tries have failed: the transaction of the second is rolled back. */
+  | { readonly kind: 'giving up' };
+
+const settled: Asking = { kind: 'settled' };
+
+export class Settling {
+  readonly suspicion = new Suspicion();
+  readonly #server: ServerSession;
+  readonly #tracking: PoolTracking;
+  #asking: Asking = settled;
+  #error: ErrorFields | undefined;
+  #results: (readonly (string | null)[])[][] = [];
+  #rows: (readonly (string | null)[])[] = [];
+
+  constructor(server: ServerSession, tracking: PoolTracking) {
+    this.#server = server;
+    this.#tracking = tracking;
+  }
+
+  /** Statements of ours are on their way: what comes is about them, and a client's messages wait. */
+  get isAsking(): boolean {
+    return this.#asking !== settled;
+  }
+
+  /** A statement of the client's with the text from `start` to `end` goes to the server. */
+  expectText(client: ClientSession, bytes: Buffer, start: number, end: number): void {
+    const hints = hintsOf(bytes, start, end, this.lexing(client));
+    if (hints !== noHints) this.expect(client, hints);
+  }
+
+  /** The same for one whose text has been read. */
+  expect(client: ClientSession, hints: StatementHints): void {
+    if (hints === noHints) return;
+    if ((hints.bits & Hint.sequences) !== 0) this.#readsSequence(client);
+    if ((hints.bits & Hint.nextval) !== 0) this.#server.mayHaveDrawn = true;
+    this.suspicion.add(hints);
+  }
+
+  /** How the server will read the client's next text. */
+  lexing(client: ClientSession): Lexing {
+    return lexingOf(client.told, this.suspicion);
+  }
+
+  /**
+   * currval and lastval are to tell what this client has drawn, or nothing. Where an earlier transaction has drawn it, the client keeps its
+   * server from the next such on.
+   */
+  #readsSequence(client: ClientSession): void {
+    const server = this.#server;
+    this.#tracking.readsSequences = true;
+    if (server.mayHaveDrawn) return;
+    client.readsSequences = true;
+    if (server.hasOthersSequences) server.forgetSequences(client);
+  }
+
+  /** At rest. True while an answer is awaited; then the client is told that it is `settled`. */
+  begin(client: ClientSession): boolean {
+    const { suspicion } = this;
+    if (!suspicion.any) {
+      if (client.readsSequences && this.#server.mayHaveDrawn) this.#conclude(client, ['sequence']);
+      suspicion.clear();
+      return false;
+    }
+    if (this.#tracking.policy === 'pin') {
+      this.#conclude(client, ['policy']);
+      return false;
+    }
+    const functionsDue =
+      (suspicion.bits & Hint.functions) !== 0 && this.#tracking.functions.isDue(suspicion.functions);
+    const questions = questionsOf({
+      suspicion,
+      state: client.sessionState,
+      brought: client.broughtState,
+      pin: client.pin,
+      functionsDue,
+      usualMissing: (names) => this.#tracking.usualMissing(names),
+    });
+    if (questions !== undefined) {
+      this.#ask(probeOf(questions, this.#server.guests, false), false);
+      return true;
+    }
+    if (onlyResets({ suspicion, state: client.sessionState, brought: client.broughtState })) {
+      // The server has gone back to its own defaults: less than what connect_query or the client's login had set.
+      const server = this.#server;
+      if (server.base.size > 0) server.sessionState = undefined;
+      else if (client.broughtState.size > 0) server.sessionState = InternedMap.empty;
+    }
+    this.#conclude(client, []);
+    return false;
+  }
+
+  /** The client has gone: what comes is of no interest. */
+  abandon(): void {
+    this.#asking = settled;
+    this.suspicion.clear();
+  }
+
+  row(row: readonly (string | null)[]): void {
+    this.#rows.push(row);
+  }
+
+  /** A statement of ours has been run. */
+  command(): void {
+    this.#results.push(this.#rows);
+    this.#rows = [];
+  }
+
+  failed(error: ErrorFields): void {
+    this.#error ??= error;
+  }
+
+  /** ReadyForQuery to what was asked. False while it is asked once more. */
+  ready(client: ClientSession): boolean {
+    const asking = this.#asking;
+    const server = this.#server;
+    this.#asking = settled;
+    if (asking.kind === 'asking' && this.#error === undefined) {
+      this.#learn(client, readProbe(asking.probe, this.#results));
+      return true;
+    }
+    // What of ours is prepared by now is not known.
+    server.guests = noGuests;
+    if (asking.kind === 'asking') {
+      if (asking.patiently) this.#giveUp();
+      else this.#askPatiently(client, asking.probe.questions);
+      return false;
+    }
+    server.sessionState = undefined;
+    this.#conclude(client, ['unknown']);
+    return true;
+  }
+
+  /** Names may be of settings that this user may not read: everything that it may read is asked for instead. */
+  #askPatiently(client: ClientSession, questions: Questions): void {
+    const known = (name: string): boolean =>
+      isCustom(name) || isIdentity(name) || client.sessionState.get(name) !== undefined;
+    const names = questions.names.filter(known);
+    const sweep = questions.names.length > 0;
+    this.#ask(probeOf({ ...questions, names, sweep, usual: false }, noGuests, true), true);
+  }
+
+  #giveUp(): void {
+    const { bytes, ...batch } = new GuestBatch(noGuests).run('rollback').take();
+    this.#send({ kind: 'giving up' }, { ...batch, bytes: Buffer.concat([bytes, sync()]) });
+  }
+
+  #ask(probe: Probe, patiently: boolean): void {
+    this.#send({ kind: 'asking', probe, patiently }, probe);
+  }
+
+  #send(asking: Asking, batch: Batch): void {
+    this.#asking = asking;
+    this.#error = undefined;
+    this.#results = [];
+    this.#rows = [];
+    this.#tracking.stats.sessionProbes++;
+    this.#server.sendGuests(batch);
+  }
+
+  #learn(client: ClientSession, { values, usual, pins }: Findings): void {
+    const server = this.#server;
+    const { suspicion } = this;
+    const tracking = this.#tracking;
+    tracking.learnUsual(usual);
+    for (const [name, hex] of usual) server.reports.learnFresh(name, hex);
+    if ((suspicion.bits & Hint.functions) !== 0)
+      tracking.functions.learn(suspicion.functions, pins.length === 0);
+    if (values.size > 0) {
+      const state = settledState({
+        values: withIdleTimeout(values, client),
+        usual: (name) => tracking.usual(name),
+        base: server.base,
+        brought: client.broughtState,
+        resetAll: (suspicion.bits & Hint.resetAll) !== 0,
+        resets: suspicion.resets,
+      });
+      client.sessionState = state.client;
+      // With a limit on idling the server would be closed in its pool: whoever comes next has it set anew.
+      server.sessionState = values.has(IDLE_SESSION_TIMEOUT) ? undefined : state.server;
+    }
+    this.#conclude(client, pins);
+  }
+
+  /** Everything is known; `found` pins the client now. */
+  #conclude(client: ClientSession, found: readonly PinReason[]): void {
+    const { suspicion } = this;
+    const { bits } = suspicion;
+    const reasons = [...found];
+    if ((bits & Hint.permanent) !== 0) reasons.push('permanent');
+    if ((bits & Hint.seed) !== 0) reasons.push('seed');
+    if (client.readsSequences && this.#server.mayHaveDrawn) reasons.push('sequence');
+    if ([...suspicion.names].some((name) => !isPlainName(name))) reasons.push('unknown_setting');
+    if ((bits & (Hint.functions | Hint.opaque)) !== 0) this.#server.mayHaveLeftovers = true;
+    suspicion.clear();
+    const before = client.pin;
+    client.pin = pinAfter(before, reasons, performance.now());
+    if (before === undefined && client.pin !== undefined) this.#server.owner.pinned(this.#server, client);
+  }
+}
+
+/** The server has none of it, whatever the client has set: unless it was asked for, it is what it was. */
+function withIdleTimeout(
+  values: ReadonlyMap<string, string | null>,
+  client: ClientSession,
+): ReadonlyMap<string, string | null> {
+  const before = client.sessionState.get(IDLE_SESSION_TIMEOUT);
+  if (before === undefined || values.has(IDLE_SESSION_TIMEOUT)) return values;
+  return new Map([...values, [IDLE_SESSION_TIMEOUT, before]]);
+}

@@ -1,0 +1,82 @@
+/**
+ * Asking an idle server what its session has: the settings that may have changed, and what pins a client.
+ *
+ *     BEGIN · values · [SET SESSION AUTHORIZATION DEFAULT · RESET ALL · values] · [sweep] · [pins] · [locks] · [prepared] · ROLLBACK · Sync
+ *                      └─ what is usual, for names not asked before ─┘
+ *
+ * What is usual is seen by resetting everything; the rollback takes that back, as if it had not been.
+ */
+import { sync } from '../protocol/frontend.ts';
+import { arrayLiteral, GuestBatch, type Batch, type Guest, type GuestSet } from './guest-statements.ts';
+import type { PinReason } from './pins.ts';
+
+export interface Questions {
+  /** Names of settings, in lower case. */
+  readonly names: readonly string[];
+  /** Ask what is usual for them too. */
+  readonly usual: boolean;
+  /** Ask for everything that is set. */
+  readonly sweep: boolean;
+  /** Cursors, channels, temporary objects. */
+  readonly pins: boolean;
+  readonly locks: boolean;
+  readonly prepared: boolean;
+}
+
+export interface Probe extends Batch {
+  readonly questions: Questions;
+}
+
+/** `patiently`: for the second time, after an error: whatever transaction that left, and whatever the session's statement_timeout is. */
+export function probeOf(questions: Questions, prepared: GuestSet, patiently: boolean): Probe {
+  const { names, usual, sweep, pins, locks, prepared: statements } = questions;
+  const batch = new GuestBatch(prepared);
+  if (patiently) batch.run('rollback');
+  batch.run('begin');
+  if (patiently) batch.run('noTimeout');
+  if (pins) batch.run('pins');
+  if (locks) batch.run('locks');
+  if (statements) batch.run('prepared');
+  if (sweep) batch.run('sweep');
+  const list = arrayLiteral(names);
+  if (names.length > 0) batch.run('values', [list]);
+  if (usual) batch.run('identity').run('resetAll').run('values', [list]);
+  const made = batch.run('rollback').take();
+  return { ...made, bytes: Buffer.concat([made.bytes, sync()]), questions };
+}
+
+/** The rows that each statement has answered with, in order. */
+export type ProbeRows = readonly (readonly (readonly (string | null)[])[])[];
+
+export interface Findings {
+  readonly values: ReadonlyMap<string, string | null>;
+  /** What is usual, if that was asked. */
+  readonly usual: ReadonlyMap<string, string | null>;
+  /** What pins the client now, of what was asked. */
+  readonly pins: readonly PinReason[];
+}
+
+/** What each column of an answer, if true, says of the client. */
+const pinColumns: ReadonlyMap<Guest, readonly PinReason[]> = new Map([
+  ['pins', ['cursor', 'listen', 'temp']],
+  ['locks', ['lock']],
+  ['prepared', ['prepare']],
+]);
+
+export function readProbe({ questions, guests }: Probe, results: ProbeRows): Findings {
+  const values = new Map<string, string | null>();
+  const usual = new Map<string, string | null>();
+  const pins: PinReason[] = [];
+  let target = values;
+  for (const [index, guest] of guests.entries()) {
+    const rows = results[index] ?? [];
+    const [first = []] = rows;
+    if (guest === 'sweep') for (const [name, value] of rows) values.set(name ?? '', value ?? null);
+    if (guest === 'values')
+      for (const [place, name] of questions.names.entries()) target.set(name, rows[place]?.[0] ?? null);
+    if (guest === 'resetAll') target = usual;
+    for (const [column, reason] of (pinColumns.get(guest) ?? []).entries())
+      if (first[column] === 't') pins.push(reason);
+  }
+  return { values, usual, pins };
+}

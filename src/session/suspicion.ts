@@ -1,0 +1,126 @@
+/**
+ * What may have changed in a session since the server was asked last: gathered from the texts of statements, from their tags, and from
+ * reports. It only says what to ask; what is set, the server says.
+ */
+import { Hint, type StatementHints } from '../sql/hints.ts';
+
+/** So many names are asked for; who sets more is asked for everything. */
+const MAX_NAMES = 200;
+
+/** Tags of statements that leave nothing in the session, by their first and third letters: nearly all that come. */
+const quiet = new Uint8Array(1 << 14);
+for (const tag of [
+  'SELECT',
+  'INSERT',
+  'UPDATE',
+  'DELETE',
+  'MERGE',
+  'BEGIN',
+  'START TRANSACTION',
+  'COMMIT',
+  'ROLLBACK',
+  'SAVEPOINT',
+  'RELEASE',
+  'FETCH',
+  'MOVE',
+  'COPY',
+  'SHOW',
+  'EXPLAIN',
+  'LOCK TABLE',
+  'NOTIFY',
+  'TRUNCATE TABLE',
+]) {
+  // prettier-ignore
+  quiet[tagKey(tag.charCodeAt(0), tag.charCodeAt(2))] = 1;
+}
+
+function tagKey(first: number, third: number): number {
+  return ((first & 0x7f) << 7) | (third & 0x7f);
+}
+
+/** Whether the tag at `at` tells nothing, by two of its letters. Anything else is worth reading. */
+export const isQuietTag = (bytes: Buffer, at: number): boolean =>
+  quiet[tagKey(bytes[at] ?? 0, bytes[at + 2] ?? 0)] === 1;
+
+const tagHints: ReadonlyMap<string, number> = new Map([
+  ['DISCARD ALL', Hint.resetAll | Hint.pins],
+  ['DISCARD TEMP', Hint.pins],
+  ['LISTEN', Hint.pins],
+  ['UNLISTEN', Hint.pins],
+  ['DECLARE CURSOR', Hint.pins],
+  ['CLOSE CURSOR', Hint.pins],
+  ['CLOSE CURSOR ALL', Hint.pins],
+  ['PREPARE', Hint.prepare],
+  ['DEALLOCATE', Hint.prepare],
+  ['DEALLOCATE ALL', Hint.prepare],
+  ['LOAD', Hint.permanent],
+  ['DO', Hint.opaque],
+  ['CALL', Hint.opaque],
+]);
+
+export class Suspicion {
+  bits = 0;
+  readonly names = new Set<string>();
+  /** Names that a RESET may have set back. */
+  readonly resets = new Set<string>();
+  readonly functions = new Set<string>();
+  /** Nothing but a report of the server's says so of some name: perhaps what is usual has changed. */
+  #reported = false;
+  /** SET and RESET that texts have shown, less those that tags have told of. */
+  #announced = 0;
+
+  get any(): boolean {
+    return this.bits !== 0;
+  }
+
+  /** The settings are not known for sure: some may be about to change. */
+  get ofSettings(): boolean {
+    return (this.bits & (Hint.settings | Hint.opaque | Hint.resetAll)) !== 0;
+  }
+
+  /** What is usual may have changed too, and is to be asked again. */
+  get reported(): boolean {
+    return this.#reported;
+  }
+
+  /** A statement is on its way. */
+  add(hints: StatementHints): void {
+    this.bits |= hints.bits;
+    this.#announced += hints.setStatements;
+    for (const name of hints.names) this.#name(name);
+    for (const name of hints.resets) this.resets.add(name);
+    for (const name of hints.functions) this.functions.add(name);
+  }
+
+  /** A statement has been run. */
+  addTag(tag: string): void {
+    this.bits |= tagHints.get(tag) ?? 0;
+    if (tag === 'SET' || tag === 'RESET' || tag === 'DISCARD ALL') {
+      // One that no text has shown: what it set nobody knows.
+      if (this.#announced > 0) this.#announced--;
+      else this.bits |= Hint.opaque;
+    } else if (tag.startsWith('CREATE ') || tag.startsWith('DROP ')) this.bits |= Hint.pins;
+  }
+
+  /** The server has reported a value of `name` that is not the one known. */
+  addReport(name: string): void {
+    this.bits |= Hint.settings;
+    if (!this.names.has(name)) this.#reported = true;
+    this.#name(name);
+  }
+
+  /** The server has been asked. */
+  clear(): void {
+    this.bits = 0;
+    this.#announced = 0;
+    this.#reported = false;
+    this.names.clear();
+    this.resets.clear();
+    this.functions.clear();
+  }
+
+  #name(name: string): void {
+    if (this.names.size < MAX_NAMES) this.names.add(name);
+    else this.bits |= Hint.opaque;
+  }
+}

@@ -1,0 +1,67 @@
+/** What the text of statements says about the session state they may leave behind. */
+
+/** Bits of `StatementHints.bits`. A hint is a suspicion: a statement may fail, be rolled back or never run. */
+export const Hint = {
+  /** A named setting, role or session authorization may change: see `names`. */
+  settings: 1,
+  /** Some settings may change and the text does not say which: an unreadable set_config, pg_settings written, DO, … */
+  opaque: 2,
+  /** What cannot move to another server may have come or gone: holdable cursors, LISTEN, temporary objects. */
+  pins: 4,
+  /** A function that takes or frees session-level advisory locks. */
+  locks: 8,
+  /** A function that is not among the harmless ones of pg_catalog: see `functions`. */
+  functions: 16,
+  /** SQL PREPARE or DEALLOCATE. */
+  prepare: 32,
+  /** What nothing cleans: LOAD, dblink connections, backups, temporary replication slots, replication origins. */
+  permanent: 64,
+  /** The seed of random() is set. */
+  seed: 128,
+  /** currval or lastval is read. */
+  sequences: 256,
+  /** RESET ALL or DISCARD ALL. */
+  resetAll: 512,
+  /** nextval or setval, by name in the text. */
+  nextval: 1024,
+  /** Every CREATE of the text says TEMP, and it has no other DDL: their tags mean nothing to other sessions. */
+  temporaryDdl: 2048,
+} as const;
+
+export interface StatementHints {
+  readonly bits: number;
+  /**
+   * The settings named, in lower case, each once; `role` and `session_authorization` (which sets both) included. What lasts
+   * no longer than its transaction (SET LOCAL, transaction_isolation, …) is not among them.
+   */
+  readonly names: readonly string[];
+  /** Those of `names` that may have gone back to their default: RESET, SET … TO DEFAULT, set_config with what may be NULL. */
+  readonly resets: readonly string[];
+  /** Unknown functions, when the bit is set: lower case unless quoted, without their schema, each once. */
+  readonly functions: readonly string[];
+  /** How many SET, RESET and DISCARD statements were understood, those included that leave nothing. */
+  readonly setStatements: number;
+  /**
+   * Set if all there is to the text is DEALLOCATE [PREPARE] name: where the name stands, in bytes from the start of the text
+   * and with its quotes, and how PostgreSQL reads it (one character a byte): unquoted, folded, cut to 63 bytes.
+   */
+  readonly deallocates: { readonly start: number; readonly end: number; readonly name: string } | undefined;
+}
+
+const nothing: StatementHints = {
+  bits: 0,
+  names: [],
+  resets: [],
+  functions: [],
+  setStatements: 0,
+  deallocates: undefined,
+};
+
+/** The text leaves nothing: nearly every text. */
+export const noHints: StatementHints = Object.freeze(nothing);
+
+/** The text may run anything: what anybody's code does, or a text that cannot be read for sure. */
+export const ANYTHING = Hint.opaque | Hint.pins | Hint.locks;
+
+/** For what has no text, or none that can be read. */
+export const opaqueHints: StatementHints = Object.freeze({ ...nothing, bits: ANYTHING });

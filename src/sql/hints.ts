@@ -1,0 +1,63 @@
+/** Hints of a text: the one way into this folder. */
+import { type StatementHints } from './hint.ts';
+import { Lexer, type Lexing } from './lexer.ts';
+import { StatementReader } from './statement-reader.ts';
+
+export { Hint, noHints, opaqueHints, type StatementHints } from './hint.ts';
+export type { Lexing } from './lexer.ts';
+
+/** The hints of a text that comes in pieces. What is kept of it is small, however long the text. */
+export class HintScanner {
+  readonly #reader = new StatementReader();
+  readonly #lexer = new Lexer(this.#reader);
+  /** The end of what was fed that has to be seen again with the next piece. */
+  #rest: Buffer | undefined;
+  /** Of the text: where the next piece begins that the lexer will see. */
+  #offset = 0;
+
+  constructor(lexing: Lexing) {
+    this.#lexer.reset(lexing);
+  }
+
+  /** The next piece: `bytes` from `start` to `end`. */
+  feed(bytes: Buffer, start: number, end: number): void {
+    const rest = this.#rest;
+    if (rest === undefined) {
+      this.#scan(bytes, start, end);
+    } else {
+      const joined = Buffer.concat([rest, bytes.subarray(start, end)]);
+      this.#scan(joined, 0, joined.length);
+    }
+  }
+
+  /** After the last piece. */
+  finish(): StatementHints {
+    const rest = this.#rest;
+    if (rest !== undefined) {
+      this.#reader.place(this.#offset);
+      this.#lexer.scan(rest, 0, rest.length, true);
+    }
+    return this.#reader.finish();
+  }
+
+  #scan(bytes: Buffer, start: number, end: number): void {
+    this.#reader.place(this.#offset - start);
+    const at = this.#lexer.scan(bytes, start, end, false);
+    this.#offset += at - start;
+    this.#reader.keep();
+    this.#rest = at < end ? Buffer.from(bytes.subarray(at, end)) : undefined;
+  }
+}
+
+// One is enough: a text is read from its beginning to its end before anything else happens.
+const reader = new StatementReader();
+const lexer = new Lexer(reader);
+
+/** The hints of the text in `bytes` from `start` to `end`, without the zero that ends it. */
+export function hintsOf(bytes: Buffer, start: number, end: number, lexing: Lexing): StatementHints {
+  reader.reset();
+  reader.place(-start);
+  lexer.reset(lexing);
+  lexer.scan(bytes, start, end, true);
+  return reader.finish();
+}

@@ -1,0 +1,423 @@
+/**
+ * Tokens → hints, statement by statement. It knows how statements begin and what a call of a function looks like, and no
+ * more of the grammar: whatever it takes for a statement or a call that is none only costs a needless hint.
+ *
+ * Every `;` ends a statement, also those inside of CREATE RULE … DO (a; b) and BEGIN ATOMIC: what follows them there can be
+ * no SET.
+ */
+import { CATALOG_FUNCTION, EFFECT_SHIFT, functions, NO_CALL, SET_CONFIG } from './functions.ts';
+import { ANYTHING, Hint, noHints, type StatementHints } from './hint.ts';
+import type { TokenVisitor } from './lexer.ts';
+import { SetConfigCall } from './set-config-call.ts';
+import { readDeallocate, readSetStatement, type Token, TOKENS_NEEDED } from './set-statement.ts';
+import { fold, MAX_IDENTIFIER, SEED, settingsTouched } from './setting-names.ts';
+import { inQuotes, Name, Word } from './words.ts';
+
+const SEMICOLON = 0x3b;
+const OPEN = 0x28;
+const CLOSE = 0x29;
+const DOT = 0x2e;
+const COLON = 0x3a;
+
+/** What the token before was, beside the codes of words: the code of a symbol is its character + SYMBOL. */
+const SYMBOL = 0x100;
+const AFTER_DOT = SYMBOL + DOT;
+const AFTER_CLOSE = SYMBOL + CLOSE;
+const CAST = 0x200;
+const OTHER = 0x201;
+
+const UNQUALIFIED = -1;
+
+/** What the last token was, as far as a call is concerned. */
+const Last = { other: 0, word: 1, quoted: 2 } as const;
+type Last = (typeof Last)[keyof typeof Last];
+
+/** Behind these stands the name of a table, a type, a CTE, an alias or a statement: "(" behind it opens no arguments. */
+const noFunctionBehind = new Uint8Array(OTHER + 1);
+for (const token of [
+  Word.into,
+  Word.as,
+  Word.with,
+  Word.recursive,
+  Word.references,
+  Word.call,
+  Word.prepare,
+  Word.execute,
+  Word.copy,
+  CAST,
+])
+  noFunctionBehind[token] = 1;
+
+const EMPTY = Buffer.of();
+
+export class StatementReader implements TokenVisitor {
+  #bits = 0;
+  readonly #names = new Set<string>();
+  readonly #resets = new Set<string>();
+  readonly #functions = new Set<string>();
+  #setStatements = 0;
+  #statements = 0;
+  #definitions = 0;
+  #temporaryDefinitions = 0;
+  #deallocates: StatementHints['deallocates'];
+  #doubtful = false;
+
+  /** The word that the statement begins with: its code, or OTHER. 0: none yet. */
+  #kind = 0;
+  #previous = 0;
+  /** Calls of functions in this part of the statement are run. */
+  #runs = true;
+  /** CREATE so far has said nothing that what it makes could be named by. */
+  #opensCreate = false;
+  #createsTable = false;
+  #updates = false;
+  #distinctOn = false;
+
+  #last: Last = Last.other;
+  /** The last word or identifier: it is a function if "(" follows. */
+  #code = 0;
+  #bytes: Buffer = EMPTY;
+  #start = 0;
+  #end = 0;
+  /** The token before it, or before its schema. */
+  #before = 0;
+  /** The code of its schema. */
+  #qualifier: number = UNQUALIFIED;
+
+  /** One of the two that follow is there. */
+  #watches = false;
+  /** The first tokens of a statement that is read as a whole. */
+  #head: Token[] | undefined;
+  #setConfig: SetConfigCall | undefined;
+  /** What to add to a position in the bytes given to get one in the text. */
+  #place = 0;
+
+  reset(): void {
+    if (this.#bits !== 0) {
+      this.#names.clear();
+      this.#resets.clear();
+      this.#functions.clear();
+    }
+    this.#bits = 0;
+    this.#setStatements = 0;
+    this.#statements = 0;
+    this.#definitions = 0;
+    this.#temporaryDefinitions = 0;
+    this.#deallocates = undefined;
+    this.#doubtful = false;
+  }
+
+  place(offset: number): void {
+    this.#place = offset;
+  }
+
+  /** The bytes given are about to go, and the text goes on. */
+  keep(): void {
+    this.#bytes =
+      this.#last !== Last.other ? Buffer.from(this.#bytes.subarray(this.#start, this.#end)) : EMPTY;
+    this.#end -= this.#start;
+    this.#start = 0;
+  }
+
+  finish(): StatementHints {
+    this.#endStatement();
+    this.#bytes = EMPTY;
+    if (this.#doubtful) {
+      this.#bits |= ANYTHING;
+      this.#setStatements = 0;
+    }
+    if (this.#bits === 0 && this.#setStatements === 0) return noHints;
+    const onlyTemporary = this.#temporaryDefinitions > 0 && this.#temporaryDefinitions === this.#definitions;
+    return {
+      bits: this.#bits | (onlyTemporary ? Hint.temporaryDdl : 0),
+      names: listed(this.#names),
+      resets: listed(this.#resets),
+      functions: listed(this.#functions),
+      setStatements: this.#setStatements,
+      deallocates: this.#statements === 1 && !this.#doubtful ? this.#deallocates : undefined,
+    };
+  }
+
+  doubt(): void {
+    this.#doubtful = true;
+  }
+
+  word(code: number, bytes: Buffer, start: number, end: number): void {
+    if (this.#kind === 0) this.#begin(inQuotes(code) === 0 ? code : 0);
+    if (this.#watches) this.#watchWord(code, bytes, start, end);
+    this.#name(code, bytes, start, end);
+    this.#last = Last.word;
+  }
+
+  quoted(code: number, bytes: Buffer, start: number, end: number, doubled: boolean): void {
+    if (this.#kind === 0) this.#begin(0);
+    if (this.#watches) this.#watchQuoted(bytes, start, end, doubled);
+    this.#name(code, bytes, start, end);
+    this.#last = Last.quoted;
+  }
+
+  literal(bytes: Buffer, start: number, end: number): void {
+    this.#value();
+    if (!this.#watches) return;
+    this.#push({ type: 'literal', text: '', start: 0, end: 0 });
+    this.#setConfig?.literal(end < 0 ? undefined : bytes.toString('latin1', start, end));
+  }
+
+  number(): void {
+    this.#value();
+    if (!this.#watches) return;
+    this.#push({ type: 'number', text: '', start: 0, end: 0 });
+    this.#setConfig?.other();
+  }
+
+  symbol(character: number): void {
+    if (character === SEMICOLON) {
+      this.#endStatement();
+      return;
+    }
+    if (this.#kind === 0) this.#begin(0);
+    if (this.#watches) this.#watchSymbol(character);
+    if (character === OPEN && this.#last !== Last.other) this.#call();
+    this.#last = Last.other;
+    this.#previous = character === COLON && this.#previous === SYMBOL + COLON ? CAST : SYMBOL + character;
+  }
+
+  #value(): void {
+    if (this.#kind === 0) this.#begin(0);
+    this.#last = Last.other;
+    this.#previous = OTHER;
+  }
+
+  #name(code: number, bytes: Buffer, start: number, end: number): void {
+    const previous = this.#previous;
+    if (previous === AFTER_DOT) {
+      this.#qualifier = this.#code;
+    } else {
+      this.#qualifier = UNQUALIFIED;
+      this.#before = previous;
+    }
+    this.#previous = code === 0 ? OTHER : code;
+    this.#code = code;
+    // Storing a reference costs more than comparing it.
+    if (this.#bytes !== bytes) this.#bytes = bytes;
+    this.#start = start;
+    this.#end = end;
+    if (code !== 0) this.#act(code, previous);
+    else if (startsWithPgTemp(bytes, start, end) && this.#kind !== Word.set) this.#bits |= Hint.pins;
+    else this.#opensCreate = false;
+  }
+
+  #watchWord(code: number, bytes: Buffer, start: number, end: number): void {
+    const text = fold(bytes.toString('latin1', start, end));
+    this.#push({ type: 'word', text, start: start + this.#place, end: end + this.#place });
+    if (code === Word.true) this.#setConfig?.true();
+    else this.#setConfig?.other();
+  }
+
+  #watchQuoted(bytes: Buffer, start: number, end: number, doubled: boolean): void {
+    const written = bytes.toString('latin1', start, end);
+    const text = doubled ? written.replaceAll('""', '"') : written;
+    this.#push({ type: 'quoted', text, start: start - 1 + this.#place, end: end + 1 + this.#place });
+    this.#setConfig?.other();
+  }
+
+  #watchSymbol(character: number): void {
+    this.#push({ type: 'symbol', text: String.fromCharCode(character), start: 0, end: 0 });
+    if (this.#setConfig !== undefined) this.#followSetConfig(this.#setConfig, character);
+  }
+
+  #begin(word: number): void {
+    this.#statements++;
+    this.#kind = word === 0 ? OTHER : word;
+    this.#code = 0;
+    this.#before = 0;
+    this.#runs = true;
+    this.#opensCreate = false;
+    this.#createsTable = false;
+    this.#updates = false;
+    this.#distinctOn = false;
+    switch (word) {
+      case Word.set:
+      case Word.reset:
+      case Word.discard:
+      case Word.prepare:
+      case Word.deallocate:
+        this.#head = [];
+        this.#watches = true;
+        break;
+      // What EXECUTE runs was named by a PREPARE long ago.
+      case Word.do:
+      case Word.call:
+      case Word.execute:
+        this.#bits |= ANYTHING;
+        break;
+      case Word.listen:
+      case Word.unlisten:
+      case Word.close:
+        this.#bits |= Hint.pins;
+        break;
+      case Word.load:
+        this.#bits |= Hint.permanent;
+        break;
+      case Word.create:
+        this.#runs = false;
+        break;
+      case Word.alter:
+      case Word.definition:
+        this.#runs = false;
+        this.#definitions++;
+        break;
+      default:
+    }
+  }
+
+  /** What a word means where it stands. */
+  #act(word: number, previous: number): void {
+    const opensCreate = this.#opensCreate;
+    this.#opensCreate = false;
+    switch (word) {
+      case Word.or:
+      case Word.replace:
+      case Word.scope:
+        this.#opensCreate = opensCreate;
+        break;
+      case Word.into:
+        if (previous !== Word.insert && previous !== Word.merge) this.#bits |= Hint.pins;
+        break;
+      case Word.create:
+        if (this.#kind !== Word.create && this.#kind !== Word.explain) break;
+        this.#opensCreate = true;
+        this.#definitions++;
+        break;
+      case Word.temporary:
+        if (!opensCreate) break;
+        this.#temporaryDefinitions++;
+        this.#bits |= Hint.pins;
+        break;
+      case Word.hold:
+        if (this.#kind === Word.declare && previous === Word.with) this.#bits |= Hint.pins;
+        break;
+      case Word.table:
+        if (this.#kind === Word.create || this.#kind === Word.explain) this.#createsTable = true;
+        break;
+      // CREATE TABLE … AS has the tag of a SELECT, and with pg_temp in front of search_path no TEMP.
+      case Word.as:
+        if (this.#createsTable) this.#bits |= Hint.pins;
+        break;
+      case Word.execute:
+        if (this.#kind === Word.explain || previous === Word.as) this.#bits |= ANYTHING;
+        break;
+      case Word.update:
+        this.#updates = true;
+        break;
+      case Name.pgSettings:
+        if (this.#updates) this.#bits |= Hint.opaque;
+        break;
+      case Word.on:
+        if (previous === Word.distinct) this.#distinctOn = true;
+        break;
+      case Word.expression:
+        if (this.#kind === Word.create || this.#kind === Word.alter) this.#runs = true;
+        break;
+      case Word.alterExpression:
+        if (this.#kind === Word.alter) this.#runs = true;
+        break;
+      default:
+    }
+  }
+
+  /** "(" stands behind a word. */
+  #call(): void {
+    const quoted = this.#last === Last.quoted;
+    const qualified = this.#qualifier !== UNQUALIFIED;
+    const found = functions.find(this.#bytes, this.#start, this.#end, quoted);
+    if ((found & NO_CALL) !== 0 && !qualified && !quoted) return;
+    this.#bits |= found >>> EFFECT_SHIFT;
+    if ((found & SET_CONFIG) !== 0) {
+      if (this.#setConfig !== undefined) this.#bits |= Hint.opaque;
+      else this.#setConfig = new SetConfigCall();
+      this.#watches = true;
+    }
+    const inCatalog = !qualified || this.#qualifier === Name.pgCatalog;
+    if (((found & CATALOG_FUNCTION) !== 0 && inCatalog) || !this.#runs) return;
+    const before = this.#before;
+    if (noFunctionBehind[before] !== 0 || (before === AFTER_CLOSE && !this.#distinctOn)) return;
+    const written = this.#bytes.toString(
+      'utf8',
+      this.#start,
+      Math.min(this.#end, this.#start + MAX_IDENTIFIER),
+    );
+    const name = quoted ? written : fold(written);
+    this.#functions.add(name);
+    this.#bits |= name.includes('advisory') ? Hint.functions | Hint.locks : Hint.functions;
+  }
+
+  #followSetConfig(call: SetConfigCall, character: number): void {
+    call.symbol(character);
+    if (!call.ended) return;
+    this.#setConfig = undefined;
+    this.#watches = this.#head !== undefined;
+    if (call.local) return;
+    const touched = call.name === undefined ? undefined : settingsTouched(call.name);
+    if (touched === undefined) this.#bits |= Hint.opaque;
+    else this.#change(touched, call.mayReset);
+    if (call.name?.toLowerCase() === SEED) this.#bits |= Hint.seed;
+  }
+
+  #change(names: readonly string[], resets: boolean): void {
+    for (const name of names) {
+      this.#bits |= Hint.settings;
+      this.#names.add(name);
+      if (resets) this.#resets.add(name);
+    }
+  }
+
+  #push(token: Token): void {
+    if (this.#head !== undefined && this.#head.length < TOKENS_NEEDED) this.#head.push(token);
+  }
+
+  #endStatement(): void {
+    if (this.#kind === 0) return;
+    if (this.#head !== undefined) this.#readHead(this.#head);
+    if (this.#setConfig !== undefined) this.#bits |= Hint.opaque;
+    this.#head = undefined;
+    this.#setConfig = undefined;
+    this.#watches = false;
+    this.#kind = 0;
+    this.#previous = 0;
+    this.#last = Last.other;
+  }
+
+  #readHead(head: readonly Token[]): void {
+    if (this.#kind === Word.deallocate) {
+      this.#bits |= Hint.prepare;
+      this.#deallocates = readDeallocate(head);
+    } else if (this.#kind === Word.prepare) {
+      if (head[1]?.text !== 'transaction' || head[2]?.type !== 'literal') this.#bits |= Hint.prepare;
+    } else {
+      const change = readSetStatement(head);
+      if (change === undefined) {
+        this.#bits |= Hint.opaque;
+        return;
+      }
+      this.#setStatements++;
+      this.#bits |= change.bits;
+      this.#change(change.names, change.resets);
+    }
+  }
+}
+
+const NONE: readonly string[] = Object.freeze([]);
+const listed = (names: ReadonlySet<string>): readonly string[] => (names.size === 0 ? NONE : [...names]);
+
+const PG_TEMP = Buffer.from('pg_temp');
+
+/** pg_temp, pg_temp_3, pg_temporary: `pg_` is for PostgreSQL, so hardly anything else begins so. */
+function startsWithPgTemp(bytes: Buffer, start: number, end: number): boolean {
+  if (end - start < PG_TEMP.length || ((bytes[start] ?? 0) | 0x20) !== 0x70) return false;
+  for (let i = 0; i < PG_TEMP.length; i++) {
+    const byte = bytes[start + i] ?? 0;
+    if ((byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte) !== PG_TEMP[i]) return false;
+  }
+  return true;
+}

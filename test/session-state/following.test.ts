@@ -1,0 +1,166 @@
+/** In transaction mode what a client sets in its session is there on whatever server it meets next, and nobody else has it. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type pg from 'pg';
+import { backendPid, useYard, value } from '../support/pooling.ts';
+import { until } from '../support/wait.ts';
+
+const yard = useYard({
+  roles: { app: 'SUPERUSER', groom: '' },
+  schema: `CREATE SCHEMA barn; CREATE TABLE barn.hay (n int); GRANT USAGE ON SCHEMA barn TO groom;
+    CREATE FUNCTION quietly(name text, value text) RETURNS text LANGUAGE plpgsql AS
+      $$ BEGIN PERFORM set_config(name, value, false); RETURN value; END $$;`,
+  configuration: {
+    ostler: { default_pool_size: 3, min_pool_size: 3, server_round_robin: true },
+    databases: { postgres: {}, strict: { session_state: 'strict' }, off: { session_state: 'off' } },
+  },
+});
+
+/** Runs `sql` until three different servers have answered, which is the whole pool; all answers. */
+async function everywhere(client: pg.Client, sql: string): Promise<unknown[]> {
+  const answers: unknown[] = [];
+  const pids = new Set<unknown>();
+  // The first time the pool may have to open them yet.
+  for (let tries = 0; pids.size < 3 && tries < 1000; tries++) {
+    const { rows } = await client.query<{ pid: number; answer: unknown }>(
+      `SELECT pg_backend_pid() AS pid, (${sql}) AS answer`,
+    );
+    pids.add(rows[0]?.pid);
+    answers.push(rows[0]?.answer);
+  }
+  assert.equal(pids.size, 3, 'the pool has three servers');
+  return answers;
+}
+
+const all = (answers: readonly unknown[], expected: unknown): void =>
+  assert.deepEqual([...new Set(answers)], [expected]);
+
+describe('a setting that PostgreSQL does not report', () => {
+  for (const [how, sql] of [
+    ['SET', `SET work_mem = '5MB'`],
+    ['set_config', `SELECT set_config('work_mem', '5MB', false)`],
+    [
+      'a function that the text does not show',
+      `SELECT 1; DO $$ BEGIN PERFORM quietly('work_mem', '5MB'); END $$`,
+    ],
+  ] as const) {
+    test(`set by ${how} follows its client and meets nobody else`, async () => {
+      const client = await yard().client();
+      const other = await yard().client();
+      await client.query(sql);
+      all(await everywhere(client, `SELECT current_setting('work_mem')`), '5MB');
+      all(await everywhere(other, `SELECT current_setting('work_mem')`), '4MB');
+      await client.query('RESET work_mem');
+      all(await everywhere(client, `SELECT current_setting('work_mem')`), '4MB');
+    });
+  }
+
+  test('is undone with its transaction', async () => {
+    const client = await yard().client();
+    await client.query(`BEGIN; SET work_mem = '6MB'; ROLLBACK`);
+    all(await everywhere(client, `SELECT current_setting('work_mem')`), '4MB');
+    await client.query('BEGIN');
+    await client.query(`SET work_mem = '6MB'`);
+    await client.query('SAVEPOINT a');
+    await client.query(`SET work_mem = '7MB'`);
+    await client.query('ROLLBACK TO a');
+    await client.query('COMMIT');
+    all(await everywhere(client, `SELECT current_setting('work_mem')`), '6MB');
+  });
+
+  test('of the custom kind follows too', async () => {
+    const client = await yard().client();
+    await client.query(`SET app.tenant = 'Ä "quoted" \\ one'`);
+    all(await everywhere(client, `SELECT current_setting('app.tenant', true)`), 'Ä "quoted" \\ one');
+    const other = await yard().client();
+    all(await everywhere(other, `SELECT NULLIF(current_setting('app.tenant', true), '')`), null);
+  });
+});
+
+test('a role follows its client, and is gone for the next', async () => {
+  const client = await yard().client();
+  const other = await yard().client();
+  await client.query('SET ROLE groom');
+  all(await everywhere(client, 'SELECT current_user::text'), 'groom');
+  all(await everywhere(other, 'SELECT current_user::text'), 'app');
+  await client.query('RESET ROLE');
+  all(await everywhere(client, 'SELECT current_user::text'), 'app');
+});
+
+test('a startup value is what RESET returns to', async () => {
+  const client = await yard().client({}, { options: '-c search_path=barn -c work_mem=8MB' });
+  await client.query('SELECT * FROM hay');
+  await client.query('SET search_path = public');
+  all(await everywhere(client, `SELECT current_setting('search_path')`), 'public');
+  await client.query('RESET search_path');
+  all(await everywhere(client, `SELECT current_setting('search_path')`), 'barn');
+  await client.query(`SET work_mem = '9MB'`);
+  await client.query('RESET ALL');
+  all(await everywhere(client, `SELECT current_setting('work_mem')`), '8MB');
+  all(await everywhere(client, `SELECT current_setting('search_path')`), 'barn');
+});
+
+describe('what cannot move', () => {
+  const pinnedBy: readonly (readonly [what: string, begin: string, end: string])[] = [
+    ['a cursor WITH HOLD', 'DECLARE c CURSOR WITH HOLD FOR SELECT 1', 'CLOSE c'],
+    ['a session advisory lock', 'SELECT pg_advisory_lock(42)', 'SELECT pg_advisory_unlock(42)'],
+    ['a temporary table', 'CREATE TEMP TABLE t (n int)', 'DROP TABLE t'],
+    ['LISTEN', 'LISTEN stable', 'UNLISTEN stable'],
+    ['a statement of PREPARE', 'PREPARE p AS SELECT 1', 'DEALLOCATE p'],
+  ];
+  for (const [what, begin, end] of pinnedBy) {
+    test(`${what} keeps its client on one server, and only while it lasts`, async () => {
+      const client = await yard().client();
+      await client.query(begin);
+      const pids = new Set<unknown>();
+      for (let n = 0; n < 6; n++) pids.add(await backendPid(client));
+      assert.equal(pids.size, 1);
+      await client.query(end);
+      await everywhere(client, 'SELECT 1');
+    });
+
+    test(`${what} is gone when its client is`, async () => {
+      const client = await yard().client();
+      await client.query(begin);
+      const pid = await backendPid(client);
+      await client.end();
+      const next = await yard().client();
+      await everywhere(next, 'SELECT 1');
+      await until(async () => {
+        const [row] = await yard().sql<{ locks: string }>(
+          `SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'advisory' AND pid = $1`,
+          [pid],
+        );
+        return row?.locks === '0';
+      });
+      all(
+        await everywhere(
+          next,
+          `SELECT (SELECT count(*) FROM pg_cursors WHERE is_holdable) + (SELECT count(*) FROM pg_listening_channels())
+             + (SELECT count(*) FROM pg_prepared_statements WHERE from_sql)
+             + (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema())`,
+        ),
+        '0',
+      );
+    });
+  }
+
+  test('notifications reach a client that idles', async () => {
+    const client = await yard().client();
+    const heard: string[] = [];
+    client.on('notification', ({ payload }) => heard.push(payload ?? ''));
+    await client.query('LISTEN stable');
+    await yard().sql(`NOTIFY stable, 'hay'`);
+    await until(() => heard.includes('hay'));
+  });
+});
+
+test('"off" is as PgBouncer is: what is not reported stays where it was set', async () => {
+  const client = await yard().client({ database: 'off' });
+  await client.query(`SET work_mem = '5MB'`);
+  assert.notDeepEqual(
+    new Set(await everywhere(client, `SELECT current_setting('work_mem')`)),
+    new Set(['5MB']),
+  );
+  assert.equal(await value(client, 'SELECT 1'), 1);
+});

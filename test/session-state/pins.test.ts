@@ -1,0 +1,162 @@
+/** Clients that keep their server: who sees it, what ends it, and how much of a pool they may hold. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type pg from 'pg';
+import { backendPid, farewellTo, leave, refusalOf, useYard, value } from '../support/pooling.ts';
+import type { LogLine } from '../support/daemon.ts';
+import { until } from '../support/wait.ts';
+
+const databases = {
+  postgres: { pool_size: 3 },
+  shared: { pool_size: 2 },
+  pinning: { pool_size: 2, session_state: 'pin' },
+  audited: { pool_size: 1 },
+  strict: { pool_size: 1, session_state: 'strict' },
+  sequences: { pool_size: 2, min_pool_size: 2 },
+};
+const yard = useYard({
+  roles: { app: 'SUPERUSER', admin: '' },
+  schema: `CREATE TABLE t (id serial, n int);
+    CREATE FUNCTION behind() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN PERFORM set_config('work_mem', '7MB', false); RETURN NEW; END $$;
+    CREATE TABLE sly (n int);
+    CREATE TRIGGER sly BEFORE INSERT ON sly FOR EACH ROW EXECUTE FUNCTION behind();`,
+  configuration: {
+    ostler: { admin_users: ['admin'], server_round_robin: true },
+    databases,
+    users: { app: {}, admin: {} },
+  },
+});
+
+const admin = (): Promise<pg.Client> => yard().client({ user: 'admin', database: 'pgbouncer' });
+
+interface PinRow {
+  readonly database: string;
+  readonly application_name: string;
+  readonly reason: string;
+}
+
+/** The first line of the log that begins so, which is written some time after it happened. */
+async function logged(beginning: string): Promise<LogLine> {
+  let line: LogLine | undefined;
+  await until(() => {
+    line = yard().daemon.log.find(({ msg }) => String(msg).startsWith(beginning));
+    return line !== undefined;
+  });
+  if (line === undefined) throw new Error('it was there');
+  return line;
+}
+
+async function pins(console: pg.Client, database: string): Promise<PinRow[]> {
+  const { rows } = await console.query<PinRow>('SHOW PINS');
+  return rows.filter((row) => row.database === database);
+}
+
+test('SHOW PINS tells who keeps a server and why, and no more once it has ended', async () => {
+  const console = await admin();
+  const client = await yard().client({}, { application_name: 'stable' });
+  await client.query('DECLARE c CURSOR WITH HOLD FOR SELECT 1; SELECT pg_advisory_lock(1)');
+  await until(async () => (await pins(console, 'postgres')).length === 1);
+  const [row] = await pins(console, 'postgres');
+  assert.deepEqual([row?.application_name, row?.reason], ['stable', 'cursor, lock']);
+  const told = await logged('client keeps its server connection: cursor, lock');
+  assert.equal(told['applicationName'], 'stable');
+  await client.query('CLOSE c; SELECT pg_advisory_unlock(1)');
+  await until(async () => (await pins(console, 'postgres')).length === 0);
+});
+
+test('pin_timeout ends a session that keeps its server and is silent', async () => {
+  const console = await admin();
+  await console.query("SET pin_timeout = '300ms'");
+  const client = await yard().client();
+  const farewell = farewellTo(client);
+  await client.query('CREATE TEMP TABLE mine (n int)');
+  const error = await farewell;
+  assert.equal(error.code, '57P05');
+  assert.match(error.message, /pin timeout.*temp/);
+  await console.query('SET pin_timeout = 0');
+});
+
+test('max_pinned_share keeps part of a pool for the others', async () => {
+  const console = await admin();
+  await console.query('SET max_pinned_share = 0.5');
+  const first = await yard().client({ database: 'shared' });
+  await first.query('LISTEN a');
+  const second = await yard().client({ database: 'shared' });
+  const farewell = farewellTo(second);
+  await second.query('LISTEN b');
+  const error = await farewell;
+  assert.equal(error.code, '53300');
+  assert.match(String(error.detail), /listen/);
+  const other = await yard().client({ database: 'shared' });
+  assert.equal(await value(other, 'SELECT 1'), 1);
+  await console.query('SET max_pinned_share = 1');
+});
+
+test('session_state "pin" keeps the server of who has changed anything, to the end', async () => {
+  const client = await yard().client({ database: 'pinning' });
+  await client.query(`SET work_mem = '9MB'`);
+  const pid = await backendPid(client);
+  for (let n = 0; n < 4; n++) assert.equal(await backendPid(client), pid);
+  await client.query('RESET work_mem');
+  assert.equal(await backendPid(client), pid);
+  await leave(client);
+  const next = await yard().client({ database: 'pinning' });
+  for (let n = 0; n < 4; n++) assert.equal(await value(next, 'SHOW work_mem'), '4MB');
+});
+
+describe('what a trigger sets', () => {
+  test('meets nobody else in strict mode', async () => {
+    const client = await yard().client({ database: 'strict' });
+    await client.query('INSERT INTO sly VALUES (1)');
+    const next = await yard().client({ database: 'strict' });
+    assert.equal(await value(next, 'SHOW work_mem'), '4MB');
+  });
+
+  test('is found by the audit in track mode, which turns the pool strict', async () => {
+    const client = await yard().client({ database: 'audited' }, { application_name: 'sly' });
+    await client.query('INSERT INTO sly VALUES (1)');
+    const line = await logged('session state was found');
+    assert.deepEqual([line['applicationName'], line['found']], ['sly', 'work_mem']);
+    const next = await yard().client({ database: 'audited' });
+    assert.equal(await value(next, 'SHOW work_mem'), '4MB');
+    await client.query('INSERT INTO sly VALUES (1)');
+    assert.equal(await value(next, 'SHOW work_mem'), '4MB');
+  });
+});
+
+test('currval and lastval never tell what another client has drawn', async () => {
+  const one = await yard().client({ database: 'sequences' });
+  const other = await yard().client({ database: 'sequences' });
+  for (let n = 0; n < 4; n++) await one.query('INSERT INTO t (n) VALUES (1)');
+  for (const sql of ['SELECT lastval()', `SELECT currval('t_id_seq')`]) {
+    const error = await refusalOf(other.query(sql));
+    assert.equal(error.code, '55000');
+  }
+  // Within a transaction they tell one's own.
+  await other.query('BEGIN');
+  const { rows } = await other.query<{ id: number }>('INSERT INTO t (n) VALUES (2) RETURNING id');
+  assert.equal(await value(other, 'SELECT lastval()::int'), rows[0]?.id);
+  await other.query('COMMIT');
+  // Who has once relied on an earlier transaction keeps its server for the next time.
+  await other.query('INSERT INTO t (n) VALUES (3)');
+  const mine = await value(other, 'SELECT max(id) FROM t WHERE n = 3');
+  await one.query('INSERT INTO t (n) VALUES (1)');
+  assert.equal(await value(other, 'SELECT lastval()::int'), mine);
+});
+
+test('idle_session_timeout is the client’s, and no server is closed by it', async () => {
+  const client = await yard().client();
+  const farewell = farewellTo(client);
+  await client.query("SET idle_session_timeout = '400ms'");
+  const error = await farewell;
+  assert.equal(error.code, '57P05');
+  const next = await yard().client();
+  for (let n = 0; n < 6; n++) assert.equal(await value(next, 'SHOW idle_session_timeout'), '0');
+});
+
+test('what only a login can set is refused with its name', async () => {
+  const error = await refusalOf(yard().client({}, { options: '-c ignore_system_indexes=on' }));
+  assert.equal(error.code, '0A000');
+  assert.match(error.message, /ignore_system_indexes/);
+});
