@@ -62,6 +62,7 @@ export class Settling {
     if (hints === noHints) return;
     if ((hints.bits & Hint.sequences) !== 0) this.#readsSequence(client);
     if ((hints.bits & Hint.nextval) !== 0) this.#server.mayHaveDrawn = true;
+    if ((hints.bits & Hint.database) !== 0) client.pool.wantDatabasesLeft();
     this.suspicion.add(hints);
   }
 

@@ -26,6 +26,8 @@ export const Hint = {
   nextval: 1024,
   /** Every CREATE of the text says TEMP, and it has no other DDL: their tags mean nothing to other sessions. */
   temporaryDdl: 2048,
+  /** CREATE, ALTER or DROP DATABASE: it may want a database to which nobody is connected. */
+  database: 4096,
 } as const;
 
 export interface StatementHints {

@@ -45,6 +45,7 @@ export const Word = {
   /** The same in ALTER only. */
   alterExpression: 37,
   table: 38,
+  database: 39,
 } as const;
 
 /** Names, in the same range of numbers: they mean the same in quotes, which make no keyword of a keyword. */
