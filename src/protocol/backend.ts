@@ -97,6 +97,12 @@ export function noticeResponse(message: string, detail?: string): Buffer {
   return writer.take();
 }
 
+export function commandComplete(tag: string): Buffer {
+  const writer = new FrameWriter();
+  writeCommandComplete(writer, tag);
+  return writer.take();
+}
+
 export function writeCommandComplete(writer: FrameWriter, tag: string): void {
   writer.begin(Backend.commandComplete).cstring(tag).end();
 }

@@ -13,6 +13,8 @@ export interface ErrorFields {
   readonly message: string;
   readonly detail: string | undefined;
   readonly hint: string | undefined;
+  /** The function of PostgreSQL's that has raised it: the same in whatever language the message is. */
+  readonly routine: string | undefined;
 }
 
 /** Reads a body (no header) from `start` to `end`; what is missing or cut off becomes empty, nothing throws. */
@@ -34,6 +36,7 @@ export function parseErrorFields(bytes: Buffer, start: number, end: number): Err
     message: fields.get('M') ?? '',
     detail: fields.get('D'),
     hint: fields.get('H'),
+    routine: fields.get('R'),
   };
 }
 

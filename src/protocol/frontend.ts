@@ -11,6 +11,8 @@ export const password = (body: Uint8Array): Buffer =>
 
 export const sync = (): Buffer => new FrameWriter().begin(Frontend.sync).end().take();
 
+export const flush = (): Buffer => new FrameWriter().begin(Frontend.flush).end().take();
+
 export const terminate = (): Buffer => new FrameWriter().begin(Frontend.terminate).end().take();
 
 export const copyFail = (reason: string): Buffer =>

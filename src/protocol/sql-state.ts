@@ -19,7 +19,6 @@ export const SqlState = {
   tooManyConnections: '53300',
   programLimitExceeded: '54000',
   objectNotInPrerequisiteState: '55000',
-  cannotChangeNow: '55P02',
   queryCanceled: '57014',
   adminShutdown: '57P01',
   cannotConnectNow: '57P03',

@@ -19,8 +19,9 @@ import type { ClientDescription, Waiting } from '../pool/port.ts';
 import type { InternedMap } from '../session/interned-map.ts';
 import type { Pin } from '../session/pins.ts';
 import type { SessionState } from '../session/replay.ts';
+import { parseContextOf } from '../session/parse-context.ts';
 import { HintScanner, opaqueHints } from '../sql/hints.ts';
-import { ClientStatements } from './client-statements.ts';
+import { ClientStatements, type Sending } from './client-statements.ts';
 import { Outbox } from './outbox.ts';
 import { Owed } from './owed-replies.ts';
 import type { PoolUser } from './pool-user.ts';
@@ -107,6 +108,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   #behindReplay = false;
   /** Reads the text of the Query that is being streamed. */
   #streamedText: HintScanner | undefined;
+  /** What came is about statements that earlier batches may yet change: it goes out when those are answered. */
+  #behindBatches = false;
   #terminated = false;
   #ended = false;
   #paused = 0;
@@ -165,6 +168,18 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     return this.pool.policy !== 'off';
   }
 
+  /** What counts of its settings when a statement is parsed; undefined while it is not known for sure. */
+  get parseContext(): InternedMap | undefined {
+    if (this.server?.settling.suspicion.ofSettings === true) return undefined;
+    return parseContextOf(this.sessionState);
+  }
+
+  /** It may have objects that nobody else sees, so that what is parsed for it is for nobody else. */
+  get privateStatements(): boolean {
+    if (this.pin?.reasons.includes('temp') === true) return true;
+    return this.server?.settling.suspicion.ofPins === true;
+  }
+
   /** Part of a message has gone to the server and the rest has not come. */
   get midMessage(): boolean {
     return this.#scanner.streaming;
@@ -188,7 +203,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   received(chunk: Buffer): boolean {
     // Who does not read what it is told is not asked for more: the answers would have to be kept.
     const unread = this.connection.congested;
-    if (unread || this.waiting !== undefined || (this.#isBlocked && this.#heldSize > 0)) {
+    const behind = this.#isBlocked || this.#behindBatches;
+    if (unread || this.waiting !== undefined || (behind && this.#heldSize > 0)) {
       this.#hold(chunk, 0);
       return true;
     }
@@ -201,7 +217,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   drained(): void {
     this.server?.connection?.resume();
-    if (this.waiting === undefined && !this.#isBlocked) this.#resumeHeld();
+    if (this.waiting === undefined && !this.#isBlocked && !this.#behindBatches) this.#resumeHeld();
   }
 
   closed(error: Error | undefined): void {
@@ -239,27 +255,31 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     switch (type) {
       case Frontend.query:
         if (this.isTracked) server.settling.expectText(this, chunk, start + HEADER_SIZE, end - 1);
-        server.owed.push(Owed.query, this.statements.queried(server, chunk, start + HEADER_SIZE));
+        if (!this.#sent(this.statements.query(server, chunk, start, end))) return Verdict.stopBefore;
         break;
       case Frontend.sync:
         server.owed.push(Owed.sync);
+        server.out.forward(chunk, start, end);
         break;
       case Frontend.functionCall:
         if (this.isTracked) server.settling.expect(this, opaqueHints);
         server.owed.push(Owed.functionCall);
+        server.out.forward(chunk, start, end);
         break;
       case Frontend.execute:
-        server.owed.push(Owed.execute, this.statements.executed(server));
-        break;
+        return this.#sent(this.statements.execute(server, chunk, start, end))
+          ? Verdict.next
+          : Verdict.stopBefore;
       case Frontend.parse:
-        this.statements.parse(server, chunk, start, end, this.#preparedLimit);
-        return Verdict.next;
+        return this.#sent(this.statements.parse(server, chunk, start, end, this.#preparedLimit))
+          ? Verdict.next
+          : Verdict.stopBefore;
       default:
-        this.statements.refer(server, type, chunk, start, end, this.#preparedLimit);
-        return Verdict.next;
+        return this.#sent(this.statements.refer(server, type, chunk, start, end, this.#preparedLimit))
+          ? Verdict.next
+          : Verdict.stopBefore;
     }
-    server.out.forward(chunk, start, end);
-    if (server.replaying && type !== Frontend.execute) this.#behindReplay = true;
+    if (server.replaying) this.#behindReplay = true;
     return Verdict.next;
   }
 
@@ -270,6 +290,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
       case Frontend.describe:
       case Frontend.close:
         return size <= MAX_GATHERED;
+      case Frontend.execute:
       case Frontend.sync:
       case Frontend.terminate:
       case Frontend.flush:
@@ -290,9 +311,9 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     // Larger than what is held: forwarded as it comes, so only without a name that would have to be rewritten.
     const server = this.#serverFor(type);
     if (server === undefined) return this.#withoutServer();
-    if (!this.statements.stream(server, type, size, chunk, start, end, this.#preparedLimit))
-      return Verdict.stopBefore;
-    return Verdict.next;
+    return this.#sent(this.statements.stream(server, type, size, chunk, start, end, this.#preparedLimit))
+      ? Verdict.next
+      : Verdict.stopBefore;
   }
 
   part(chunk: Buffer, start: number, end: number, last: boolean): void {
@@ -310,8 +331,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   #queryHead(chunk: Buffer, start: number, end: number): Verdict {
     const server = this.#serverFor(Frontend.query);
     if (server === undefined) return this.#withoutServer();
-    server.owed.push(Owed.query, this.statements.queried(server, chunk, start + HEADER_SIZE));
-    server.out.forward(chunk, start, end);
+    if (!this.#sent(this.statements.query(server, chunk, start, end))) return Verdict.stopBefore;
     if (server.replaying) this.#behindReplay = true;
     if (!this.isTracked) return Verdict.next;
     this.#streamedText = new HintScanner(server.settling.lexing(this));
@@ -345,6 +365,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   released(): void {
     this.server = undefined;
     this.#behindReplay = false;
+    this.#behindBatches = false;
     this.#resume(Pause.server | Pause.owed);
     if (this.leaving !== undefined) this.fail(this.leaving, 'shutdown');
   }
@@ -360,6 +381,9 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (server === undefined) return;
     if (this.#behindReplay && !server.replaying) {
       this.#behindReplay = false;
+      this.#resumeHeld();
+    } else if (this.#behindBatches && !this.statements.stillWaits(server) && !this.connection.congested) {
+      this.#behindBatches = false;
       this.#resumeHeld();
     }
     if ((this.#paused & Pause.owed) !== 0 && server.owed.size < MAX_OWED / 2) this.#resume(Pause.owed);
@@ -427,6 +451,12 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   get #preparedLimit(): number {
     return this.pool.mode === 'transaction' ? this.#limits().maxPreparedStatements : 0;
+  }
+
+  /** False: it stays for later. */
+  #sent(sending: Sending): boolean {
+    this.#behindBatches = sending === 'waits';
+    return sending === 'sent';
   }
 
   #scan(chunk: Buffer): boolean {

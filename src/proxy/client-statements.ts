@@ -1,161 +1,232 @@
 /**
- * The prepared statements of one client: its names stand for shared statements, which are prepared on whatever server it
- * meets. Parse, Bind, Describe and Close are rewritten on the way; everything else passes untouched.
+ * The prepared statements of one client: its names stand for shared statements, which are prepared on whatever server it meets. Parse,
+ * Bind, Describe and Close are rewritten on the way, and so is what drops statements by SQL; everything else passes untouched.
+ *
+ * What a statement means depends on the settings it is parsed under. So one that others use too is used only under the settings that
+ * it was parsed under; under others the client gets a variant of it, or a copy of its own while its settings are not known for sure. Which is
+ * to say that literals in the text are evaluated under the settings of the moment when it is prepared on a server, as they are by
+ * PostgreSQL whenever it parses a statement again; not under those of the client's Parse.
  */
 import { BodyReader } from '../protocol/body-reader.ts';
 import { ClientError } from '../protocol/errors.ts';
-import type { ErrorFields } from '../protocol/error-fields.ts';
 import { FrameWriter } from '../protocol/frame-writer.ts';
-import { writeClose } from '../protocol/frontend.ts';
-import { Backend, Frontend, HEADER_SIZE, TransactionStatus } from '../protocol/message-types.ts';
+import { flush, sync } from '../protocol/frontend.ts';
+import { Frontend, HEADER_SIZE, TransactionStatus } from '../protocol/message-types.ts';
 import { SqlState } from '../protocol/sql-state.ts';
+import { deallocationIn, forgetsAll } from '../session/deallocation.ts';
+import type { InternedMap } from '../session/interned-map.ts';
+import {
+  changedStatement,
+  isReserved,
+  missingStatement,
+  placeholder,
+  PreparedStatement,
+  privateStatement,
+  statementKey,
+} from '../session/prepared-statements.ts';
 import {
   type Change,
   ForgetAll,
-  forgetsAll,
-  internStatement,
-  type PreparedStatement,
-  STATEMENT_PREFIX,
-  StatementChange,
-  statementKey,
+  NameChange,
+  NamedStatement,
+  OwnerChange,
+  ServerChange,
   type StatementNames,
-} from '../session/prepared-statements.ts';
-import { hintsOf, noHints, opaqueHints, type StatementHints } from '../sql/hints.ts';
+  UnnamedChange,
+  type UnnamedHolder,
+} from '../session/statement-changes.ts';
+import { StatementVariants } from '../session/statement-variants.ts';
+import { opaqueHints } from '../sql/hints.ts';
 import type { ClientSession } from './client-session.ts';
 import { Owed, OWN } from './owed-replies.ts';
 import type { ServerSession } from './server-session.ts';
+import { closeBytes, describeBytes, parseAs, parseBytes, withName } from './statement-messages.ts';
 
 /** Portal and statement names together; PostgreSQL itself looks at 63 bytes of each. */
 const MAX_NAMES = 16_384;
 const STATEMENT = 0x53; // S, as opposed to P for a portal
-/** Errors whose text names a statement. */
-const namingErrors: ReadonlySet<string> = new Set([
-  SqlState.protocolViolation,
-  SqlState.undefinedStatement,
-  SqlState.duplicateStatement,
-]);
 
-export class ClientStatements {
+/** What became of a message: it is on its way, or cannot be sent before earlier ones are answered, or before more of it has come. */
+export type Sending = 'sent' | 'waits' | 'incomplete';
+
+/** A portal that will drop statements when it is executed. */
+interface Bound {
+  /** With its zero. */
+  readonly portal: Buffer;
+  readonly statement: PreparedStatement;
+  /** The batch in which it was bound, at the end of which it is gone. */
+  readonly batch: number;
+}
+
+/** The first part of a Bind of `size` bytes: its portal and statement name are in it, the latter from `nameAt` to `nameEnd`. */
+interface CutBind {
+  readonly size: number;
+  readonly chunk: Buffer;
+  readonly start: number;
+  readonly end: number;
+  readonly nameAt: number;
+  readonly nameEnd: number;
+}
+
+export class ClientStatements implements UnnamedHolder {
+  unnamed: PreparedStatement | undefined;
   readonly #client: ClientSession;
-  #named: StatementNames | undefined;
-  /** The definition of the unnamed statement. */
-  #unnamed: Buffer | undefined;
-  #unnamedHints = noHints;
-  /** What was bound last drops every statement when it is executed. */
-  #boundForgetsAll = false;
+  #names: StatementNames | undefined;
+  /** The batch of the last message that made the unnamed statement another one. */
+  #unnamedIn: number | undefined;
+  #bound: Bound | undefined;
+  #variants: StatementVariants | undefined;
+  /** A server has been asked what a statement returns. */
+  #asking = false;
 
   constructor(client: ClientSession) {
     this.#client = client;
   }
 
   get size(): number {
-    return this.#named?.size ?? 0;
+    return this.#names?.size ?? 0;
   }
 
   /** Every statement is gone (DISCARD ALL). */
   forget(): void {
-    this.#named?.clear();
+    this.#names?.clear();
   }
 
-  /** A simple query with the text at `textAt` is on its way, which destroys the unnamed statement. What else it changes, if anything. */
-  queried(server: ServerSession, chunk: Buffer, textAt: number): Change | undefined {
-    this.#unnamed = undefined;
-    server.unnamedOwner = undefined;
-    return forgetsAll(chunk, textAt) ? new ForgetAll(server.statements, this.#named) : undefined;
+  /** Whether what waits has to go on waiting. */
+  stillWaits(server: ServerSession): boolean {
+    const { owed } = server;
+    this.#asking &&= owed.size > 0 && !owed.copyIn && !owed.doubtful;
+    return this.#asking || othersUnanswered(server);
   }
 
-  /** An Execute is on its way. What it changes, if anything. */
-  executed(server: ServerSession): Change | undefined {
-    return this.#boundForgetsAll ? new ForgetAll(server.statements, this.#named) : undefined;
+  /** The client is on `server` and has no temporary objects any more: its copies there are not used again. */
+  unpinned(server: ServerSession): void {
+    for (const copy of this.#variants?.takeCopies() ?? []) server.statements.retire(copy);
   }
 
-  /** Sends Parse, which has to be whole: `chunk` from `start` to `end`. `limit` is max_prepared_statements, 0 = untouched. */
-  parse(server: ServerSession, chunk: Buffer, start: number, end: number, limit: number): void {
+  // --- messages ------------------------------------------------------------------------------------------------------------
+
+  /** Sends Query, or as much of it as has come. It destroys the unnamed statement. */
+  query(server: ServerSession, chunk: Buffer, start: number, end: number): Sending {
+    const textAt = start + HEADER_SIZE;
+    const deallocated = deallocationIn(chunk, textAt, end)?.name;
+    if (deallocated !== undefined && !server.owed.skipping && (!server.owed.batchOpen || server.replaying)) {
+      if (othersUnanswered(server)) return 'waits';
+      if (this.#deallocate(server, deallocated)) {
+        this.unnamed = undefined;
+        server.unnamedOwner = undefined;
+        server.owed.push(Owed.sync);
+        server.out.insert(syncBytes);
+        return 'sent';
+      }
+    }
+    let change: Change | undefined;
+    if (this.unnamed === undefined && !this.#unnamedWaits(server)) server.unnamedOwner = undefined;
+    else change = this.#unnamedBecomes(server, undefined);
+    if (forgetsAll(chunk, textAt, end)) change = this.#forgetAll(server, change);
+    return asItIs(server, Owed.query, chunk, start, end, change);
+  }
+
+  /** Sends Parse, which has to be whole. `limit` is max_prepared_statements, 0 = untouched. */
+  parse(server: ServerSession, chunk: Buffer, start: number, end: number, limit: number): Sending {
     const body = new BodyReader(chunk, start + HEADER_SIZE, end);
     const name = body.cstringBytes();
     const definition = chunk.subarray(body.offset, end);
-    if (name.length === 0) {
-      this.#unnamed = Buffer.from(definition);
-      this.#unnamedHints = this.#hintsOf(server, definition);
-      server.unnamedOwner = this.#client;
-    }
     if (name.length === 0 || limit === 0) {
-      server.owed.push(Owed.parse, name.length === 0 ? server.unnamedChange : undefined);
-      server.out.forward(chunk, start, end);
-      return;
+      const change = name.length === 0 ? this.#unnamedParsed(server, definition) : undefined;
+      return asItIs(server, Owed.parse, chunk, start, end, change);
+    }
+    if (mustWait(server)) return 'waits';
+    const names: StatementNames = (this.#names ??= new Map());
+    const key = statementKey(name);
+    if (names.has(key)) {
+      // The server says so itself, if there is nothing else to say about the text.
+      this.#prepare(server, placeholder, limit);
+      server.owed.push(Owed.parse, new NamedStatement(name.toString('latin1'), placeholder));
+      server.out.insert(parseAs(placeholder.name, definition));
+      this.#client.stats.clientParseCount++;
+      return 'sent';
+    }
+    const { statements } = server;
+    const statement = this.#defined(server, definition);
+    const named = new NamedStatement(name.toString('latin1'), statement);
+    if (statements.use(statement)) {
+      if (othersUnanswered(server)) return 'waits';
+      if (!mayFail(server)) {
+        this.#client.stats.clientParseCount++;
+        server.owed.push(Owed.injectedParse, new NameChange(names, key, named));
+        statements.changing(server.owed.batch);
+        server.injectDue();
+        return 'sent';
+      }
     }
     this.#client.stats.clientParseCount++;
-    const key = statementKey(name);
-    const names: StatementNames = (this.#named ??= new Map());
-    const duplicate = names.get(key);
-    if (duplicate !== undefined) {
-      // The server says so itself, because there it is taken too.
-      this.#prepare(server, duplicate, limit);
-      server.owed.push(Owed.parse, key);
-      server.out.insert(parseBytes(duplicate));
-      return;
-    }
-    const statement = internStatement(definition);
-    if (server.statements.use(statement)) {
-      if (!mayFail(server) && !server.statements.isUncertain(statement, server.owed.batch)) {
-        server.owed.push(Owed.injectedParse, new StatementChange({ statement, there: true, names, key }));
-        server.injectDue();
-        return;
-      }
-      this.#closeOn(server, statement);
-    }
-    const change = new StatementChange({ statement, there: true, server: server.statements, names, key });
-    server.owed.push(Owed.parse, change);
-    server.statements.sent(statement, server.owed.batch);
-    server.out.insert(parseBytes(statement));
-    this.#added(server, limit);
+    if (statements.presence(statement) !== undefined) this.#closeOn(server, statement);
+    const onServer = new ServerChange(statements, statement, 'usable');
+    server.owed.push(Owed.parse, new NameChange(names, key, named, onServer));
+    this.#parsed(server, statement, limit);
+    return 'sent';
   }
 
   /** Sends Bind, Describe or Close. `type` is its type byte. */
-  refer(server: ServerSession, type: number, chunk: Buffer, start: number, end: number, limit: number): void {
-    const entry =
-      type === Frontend.bind ? Owed.bind : type === Frontend.describe ? Owed.describe : Owed.close;
+  refer(
+    server: ServerSession,
+    type: number,
+    chunk: Buffer,
+    start: number,
+    end: number,
+    limit: number,
+  ): Sending {
     const body = new BodyReader(chunk, start + HEADER_SIZE, end);
+    const isBind = type === Frontend.bind;
     let isStatement = true;
-    if (type === Frontend.bind) body.cstringBytes();
+    if (isBind) body.cstringBytes();
     else isStatement = body.uint8() === STATEMENT;
     const nameAt = body.offset;
     const name = body.cstringBytes();
-    if (isStatement && name.length === 0) this.#unnamedReferred(server, type);
-    const names = this.#named;
-    const key = isStatement && name.length > 0 ? statementKey(name) : '';
-    const statement = names?.get(key);
-    if (type === Frontend.bind) {
-      this.#bound(name.length === 0 ? this.#unnamed : statement?.definition);
-      this.#expect(server, name.length === 0, statement);
+    const entry = isBind ? Owed.bind : type === Frontend.describe ? Owed.describe : Owed.close;
+    if (!isStatement) return asItIs(server, entry, chunk, start, end);
+    if (name.length === 0 ? this.#unnamedWaits(server) : limit > 0 && mustWait(server)) return 'waits';
+    const named = this.#find(name, limit);
+    const statement = name.length === 0 ? this.unnamed : named?.statement;
+    if (isBind) this.#prepareFor(server, statement);
+    if (named === undefined) {
+      // The unnamed one, or nothing of ours: it may be one that SQL has prepared.
+      const change = name.length === 0 ? this.#unnamedReferred(server, type) : undefined;
+      if (isBind) this.#bind(server, chunk, start, nameAt, statement);
+      return asItIs(server, entry, chunk, start, end, change);
     }
-    if (statement === undefined || names === undefined) {
-      server.owed.push(entry);
-      server.out.forward(chunk, start, end);
-      return;
+    if (type === Frontend.close) return this.#close(server, statementKey(name), named);
+    const used = this.#usable(server, named, limit);
+    if (used === undefined) return 'waits';
+    if (isBind) {
+      this.#bind(server, chunk, start, nameAt, statement);
+      this.#client.stats.bindCount++;
     }
-    if (type === Frontend.close) {
-      const change = new StatementChange({ statement, there: false, names, key });
-      if (server.owed.doubtful) {
-        // The order of replies is the server's then: closing what it does not have is answered like anything else.
-        server.owed.push(entry, change);
-        server.out.forward(chunk, start, end);
-        return;
-      }
-      server.owed.push(Owed.injectedClose, change);
-      server.injectDue();
-      return;
-    }
-    if (type === Frontend.bind) this.#client.stats.bindCount++;
-    this.#prepare(server, statement, limit);
-    server.owed.push(entry, key);
-    server.out.insert(withName(chunk, start, end, nameAt, body.offset, statement.name));
+    server.owed.push(entry, used.calledAs(name));
+    server.out.insert(withName(chunk, start, end, nameAt, body.offset, used.statement.name));
+    return 'sent';
   }
 
-  /**
-   * Begins a Parse or Bind of `size` bytes that is too large to be held: what came of it is `chunk` from `start` to `end`. False while
-   * its names have not come.
-   */
+  /** What stands for a name of the client's; undefined for the unnamed statement and for what it has not prepared. */
+  #find(name: Buffer, limit: number): NamedStatement | undefined {
+    if (limit === 0 || name.length === 0) return undefined;
+    const key = statementKey(name);
+    return this.#names?.get(key) ?? nobodys(key);
+  }
+
+  /** Sends Execute. */
+  execute(server: ServerSession, chunk: Buffer, start: number, end: number): Sending {
+    const statement = this.#executed(server, chunk, start, end);
+    if (statement?.deallocates !== undefined) {
+      if (othersUnanswered(server)) return 'waits';
+      if (this.#deallocate(server, statement.deallocates.name)) return 'sent';
+    }
+    const change = statement?.forgetsAll === true ? this.#forgetAll(server) : undefined;
+    return asItIs(server, Owed.execute, chunk, start, end, change);
+  }
+
+  /** Begins a Parse or Bind of `size` bytes that is too large to be held: what came of it is `chunk` from `start` to `end`. */
   stream(
     server: ServerSession,
     type: number,
@@ -164,82 +235,121 @@ export class ClientStatements {
     start: number,
     end: number,
     limit: number,
-  ): boolean {
-    const nameAt = type === Frontend.bind ? chunk.indexOf(0, start + HEADER_SIZE) + 1 : start + HEADER_SIZE;
-    const nameEnd = nameAt > 0 ? chunk.indexOf(0, nameAt) + 1 : 0;
-    if (nameAt === 0 || nameEnd === 0 || nameEnd > end) {
+  ): Sending {
+    const nameAt = type === Frontend.bind ? behindString(chunk, start + HEADER_SIZE) : start + HEADER_SIZE;
+    const nameEnd = behindString(chunk, nameAt);
+    if (nameEnd > end) {
       if (end - start > MAX_NAMES) throw new ClientError('invalid message format: name is too long');
-      return false;
+      return 'incomplete';
     }
     const name = chunk.subarray(nameAt, nameEnd - 1);
     if (type === Frontend.parse) {
-      if (name.length > 0 && limit > 0) {
-        throw new ClientError('named prepared statement is too large to be shared', {
-          sqlState: SqlState.programLimitExceeded,
-          detail: `Its definition has ${size} bytes.`,
-          hint: 'Use the unnamed statement, or session pooling.',
-        });
-      }
-      this.#unnamed = undefined;
-      this.#unnamedHints = opaqueHints;
-      server.unnamedOwner = this.#client;
-      server.owed.push(Owed.parse, name.length === 0 ? server.unnamedChange : undefined);
-      server.out.forward(chunk, start, end);
-      return true;
+      if (name.length > 0 && limit > 0) throw tooLarge(size);
+      // It is there for its client as long as that stays on this server.
+      const change = name.length === 0 ? this.#unnamedBecomes(server, undefined) : undefined;
+      return asItIs(server, Owed.parse, chunk, start, end, change);
     }
-    if (name.length === 0) this.#unnamedReferred(server, type);
-    const key = statementKey(name);
-    const statement = this.#named?.get(key);
-    this.#expect(server, name.length === 0, statement);
-    this.#boundForgetsAll = false;
-    if (statement === undefined) {
-      server.owed.push(Owed.bind);
-      server.out.forward(chunk, start, end);
-      return true;
+    return this.#streamBind(server, { size, chunk, start, end, nameAt, nameEnd }, limit);
+  }
+
+  #streamBind(server: ServerSession, cut: CutBind, limit: number): Sending {
+    const { size, chunk, start, end, nameAt, nameEnd } = cut;
+    const name = chunk.subarray(nameAt, nameEnd - 1);
+    if (name.length === 0 ? this.#unnamedWaits(server) : limit > 0 && mustWait(server)) return 'waits';
+    const named = this.#find(name, limit);
+    const statement = name.length === 0 ? this.unnamed : named?.statement;
+    this.#prepareFor(server, statement);
+    if (named === undefined) {
+      const change = name.length === 0 ? this.#unnamedReferred(server, Frontend.bind) : undefined;
+      this.#bind(server, chunk, start, nameAt, statement);
+      return asItIs(server, Owed.bind, chunk, start, end, change);
     }
+    const used = this.#usable(server, named, limit);
+    if (used === undefined) return 'waits';
+    this.#bind(server, chunk, start, nameAt, statement);
     this.#client.stats.bindCount++;
-    this.#prepare(server, statement, limit);
-    server.owed.push(Owed.bind, key);
+    server.owed.push(Owed.bind, used.calledAs(name));
     const head = new FrameWriter()
-      .begin(type)
+      .begin(Frontend.bind)
       .bytes(chunk.subarray(start + HEADER_SIZE, nameAt))
-      .cstring(statement.name)
+      .cstring(used.statement.name)
       .end()
       .take();
-    head.writeInt32BE(size - 1 + statement.name.length - name.length, 1);
+    head.writeInt32BE(size - 1 + used.statement.name.length - name.length, 1);
     server.out.insert(head);
     server.out.forward(chunk, nameEnd, end);
-    return true;
+    return 'sent';
   }
 
-  #hintsOf(server: ServerSession, definition: Buffer): StatementHints {
-    if (!this.#client.isTracked) return noHints;
-    return hintsOf(definition, 0, definition.indexOf(0), server.settling.lexing(this.#client));
+  // --- which statement -----------------------------------------------------------------------------------------------------
+
+  /** The settings under which what is sent now is parsed; undefined if they are not known, or count for nobody else. */
+  get #context(): InternedMap | undefined {
+    return this.#client.privateStatements ? undefined : this.#client.parseContext;
   }
 
-  /** A statement is bound, and so about to be run. */
-  #expect(server: ServerSession, isUnnamed: boolean, statement: PreparedStatement | undefined): void {
-    if (!this.#client.isTracked) return;
-    if (isUnnamed) server.settling.expect(this.#client, this.#unnamedHints);
-    else if (statement !== undefined)
-      server.settling.expect(this.#client, this.#hintsOf(server, statement.definition));
+  #defined(server: ServerSession, definition: Buffer): PreparedStatement {
+    const context = this.#context;
+    return context === undefined
+      ? privateStatement(definition, server.shared.schema.version)
+      : server.shared.intern(definition, context);
   }
 
-  #bound(definition: Buffer | undefined): void {
-    this.#boundForgetsAll = definition !== undefined && forgetsAll(definition, 0);
+  /**
+   * What a name stands for here and now, prepared on this server; undefined while that has to be waited for.
+   *
+   * What is parsed again may return other columns than its client was told, which it then would read wrongly. On a connection of its own
+   * the statement would fail: so it does here, and what the new one returns is asked first.
+   */
+  #usable(server: ServerSession, named: NamedStatement, limit: number): NamedStatement | undefined {
+    const used = this.#meant(server, named);
+    const { result } = named.statement;
+    const mayDiffer = used !== named && result !== undefined;
+    if (mayDiffer && othersUnanswered(server)) return undefined;
+    if (!mayDiffer || mayFail(server)) {
+      this.#prepare(server, used.statement, limit);
+      return used;
+    }
+    if (used.statement.result === undefined) {
+      this.#prepare(server, used.statement, limit);
+      server.owed.push(Owed.describe | OWN, used);
+      server.out.insert(describeBytes(used.statement));
+      server.out.insert(flushBytes);
+      this.#asking = true;
+      return undefined;
+    }
+    if (used.statement.result !== result) return new NamedStatement(named.name, changedStatement);
+    this.#prepare(server, used.statement, limit);
+    return used;
+  }
+
+  #meant(server: ServerSession, named: NamedStatement): NamedStatement {
+    const { statement } = named;
+    const { shared, statements } = server;
+    const context = this.#context;
+    if (statement === missingStatement) return named;
+    if (statement.isPrivate || statement.context === context) {
+      const asParsed = statement.schema === shared.schema.version || statement.result === undefined;
+      if (asParsed || statements.presence(statement) === 'usable') return named;
+    }
+    const variants = (this.#variants ??= new StatementVariants());
+    return context === undefined || statement.isPrivate
+      ? variants.copy(named, shared)
+      : variants.under(context, named, shared);
   }
 
   /** Has the server prepare a statement that it lacks, in the client's name. */
   #prepare(server: ServerSession, statement: PreparedStatement, limit: number): void {
     const { statements } = server;
-    if (statements.use(statement)) return;
-    server.owed.push(Owed.parse | OWN, new StatementChange({ statement, there: true, server: statements }));
-    statements.sent(statement, server.owed.batch);
-    server.out.insert(parseBytes(statement));
-    this.#added(server, limit);
+    if (statements.use(statement) || statement === missingStatement) return;
+    if (statements.presence(statement) !== undefined) this.#closeOn(server, statement);
+    server.owed.push(Owed.parse | OWN, new ServerChange(statements, statement, 'usable'));
+    this.#parsed(server, statement, limit);
   }
 
-  #added(server: ServerSession, limit: number): void {
+  #parsed(server: ServerSession, statement: PreparedStatement, limit: number): void {
+    server.statements.changing(server.owed.batch);
+    server.out.insert(parseBytes(statement));
     this.#client.stats.serverParseCount++;
     for (;;) {
       const surplus = server.statements.surplus(Math.max(limit, 1));
@@ -249,78 +359,172 @@ export class ClientStatements {
   }
 
   #closeOn(server: ServerSession, statement: PreparedStatement): void {
-    const writer = new FrameWriter();
-    writeClose(writer, 'S', statement.name);
-    const change = new StatementChange({ statement, there: false, server: server.statements });
-    server.owed.push(Owed.close | OWN, change);
-    server.out.insert(writer.take());
+    server.owed.push(Owed.close | OWN, new ServerChange(server.statements, statement, undefined));
+    server.statements.changing(server.owed.batch);
+    server.out.insert(closeBytes(statement));
   }
 
-  /** The unnamed statement belongs to a client, whatever server it is on: it is prepared again, or not there. */
-  #unnamedReferred(server: ServerSession, type: number): void {
-    if (type === Frontend.close) {
-      this.#unnamed = undefined;
-      server.unnamedOwner = undefined;
-      return;
+  // --- the end of names ----------------------------------------------------------------------------------------------------
+
+  /** Ends a name by Close. */
+  #close(server: ServerSession, key: string, named: NamedStatement): Sending {
+    if (named.statement === missingStatement || server.owed.doubtful) {
+      // In doubt the order of replies is the server's: closing what it does not have is answered like anything else.
+      const change = named.statement === missingStatement ? undefined : this.#ended(server, key, named);
+      server.owed.push(Owed.close, change);
+      server.out.insert(closeBytes(missingStatement));
+      return 'sent';
     }
-    if (server.unnamedOwner === this.#client) return;
-    server.unnamedOwner = this.#client;
-    const writer = new FrameWriter();
-    if (this.#unnamed === undefined) {
-      writeClose(writer, 'S', '');
-      server.owed.push(Owed.close | OWN, server.unnamedChange);
+    server.owed.push(Owed.injectedClose, this.#ended(server, key, named));
+    server.injectDue();
+    return 'sent';
+  }
+
+  /** Ends a name by DEALLOCATE, which is answered in its turn. False: the server is to say what there is to say. */
+  #deallocate(server: ServerSession, name: string): boolean {
+    if (mayFail(server)) return false;
+    const key = statementKey(name);
+    const named = this.#names?.get(key) ?? nobodys(key);
+    if (named === undefined) return false;
+    if (named.statement === missingStatement) {
+      server.owed.push(Owed.describe, new NamedStatement(name, missingStatement));
+      server.out.insert(describeBytes(missingStatement));
+      return true;
+    }
+    server.owed.push(Owed.injectedDeallocate, this.#ended(server, key, named));
+    server.injectDue();
+    return true;
+  }
+
+  /** A shared statement stays on the server for others; a private one is closed. */
+  #ended(server: ServerSession, key: string, { statement }: NamedStatement): Change {
+    const names: StatementNames = (this.#names ??= new Map());
+    if (statement.isPrivate && server.statements.presence(statement) !== undefined)
+      this.#closeOn(server, statement);
+    server.statements.changing(server.owed.batch);
+    return new NameChange(names, key, undefined);
+  }
+
+  #forgetAll(server: ServerSession, also?: Change): Change {
+    server.statements.changing(server.owed.batch);
+    return new ForgetAll(server.statements, (this.#names ??= new Map()), also);
+  }
+
+  /** In front of a Bind: what the statement must not find is taken away. */
+  #prepareFor(server: ServerSession, statement: PreparedStatement | undefined): void {
+    if (statement !== undefined && this.#client.isTracked)
+      server.settling.prepareFor(this.#client, statement.hintsUnder(server.settling.lexing(this.#client)));
+  }
+
+  /** Notes what the execution of a portal may leave, and one that drops statements. */
+  #bind(
+    server: ServerSession,
+    chunk: Buffer,
+    start: number,
+    portalEnd: number,
+    statement: PreparedStatement | undefined,
+  ): void {
+    if (this.#client.isTracked) {
+      const lexing = server.settling.lexing(this.#client);
+      server.settling.note(statement === undefined ? opaqueHints : statement.hintsUnder(lexing));
+    }
+    this.#bound =
+      statement?.forgetsAll === true || statement?.deallocates !== undefined
+        ? {
+            portal: Buffer.from(chunk.subarray(start + HEADER_SIZE, portalEnd)),
+            statement,
+            batch: server.owed.batch,
+          }
+        : undefined;
+  }
+
+  /** The statement of the portal that the Execute from `start` to `end` is about, if it is the one noted. */
+  #executed(server: ServerSession, chunk: Buffer, start: number, end: number): PreparedStatement | undefined {
+    const bound = this.#bound;
+    if (bound === undefined || bound.batch !== server.owed.batch) return undefined;
+    const portalAt = start + HEADER_SIZE;
+    const portalEnd = Math.min(portalAt + bound.portal.length, end);
+    return chunk.subarray(portalAt, portalEnd).equals(bound.portal) ? bound.statement : undefined;
+  }
+
+  // --- the unnamed statement -----------------------------------------------------------------------------------------------
+
+  #unnamedParsed(server: ServerSession, definition: Buffer): Change {
+    const again = this.unnamed?.definition.equals(definition) === true ? this.unnamed : undefined;
+    return this.#unnamedBecomes(server, again ?? new PreparedStatement('', definition));
+  }
+
+  #unnamedBecomes(server: ServerSession, statement: PreparedStatement | undefined): Change {
+    this.#unnamedIn = server.owed.batch;
+    return new UnnamedChange(server, this, statement);
+  }
+
+  /** Which one it is may yet depend on how an earlier batch ends. */
+  #unnamedWaits(server: ServerSession): boolean {
+    return this.#unnamedIn !== undefined && this.#unnamedIn !== server.owed.batch && othersUnanswered(server);
+  }
+
+  /** It belongs to a client, whatever server that is on: it is prepared again, or not there. */
+  #unnamedReferred(server: ServerSession, type: number): Change | undefined {
+    if (type === Frontend.close) return this.#unnamedBecomes(server, undefined);
+    if (server.unnamedOwner === this) return undefined;
+    const change = new OwnerChange(server, this);
+    if (this.unnamed === undefined) {
+      server.owed.push(Owed.close | OWN, change);
+      server.out.insert(closeUnnamed);
     } else {
-      writer.begin(Frontend.parse).cstring('').bytes(this.#unnamed).end();
-      server.owed.push(Owed.parse | OWN, server.unnamedChange);
+      server.owed.push(Owed.parse | OWN, change);
+      server.out.insert(parseBytes(this.unnamed));
     }
-    server.out.insert(writer.take());
+    return undefined;
   }
 }
 
-/** A Parse may be refused, so that only the server can answer it. */
+/** Where the string from `at` on has ended; infinite if that has not come. */
+function behindString(chunk: Buffer, at: number): number {
+  const zero = chunk.indexOf(0, at);
+  return zero < 0 ? Infinity : zero + 1;
+}
+
+const tooLarge = (size: number): ClientError =>
+  new ClientError('named prepared statement is too large to be shared', {
+    sqlState: SqlState.programLimitExceeded,
+    detail: `Its definition has ${size} bytes.`,
+    hint: 'Use the unnamed statement, or session pooling.',
+  });
+
+/** Forwards a message untouched. */
+function asItIs(
+  server: ServerSession,
+  entry: number,
+  chunk: Buffer,
+  start: number,
+  end: number,
+  change?: Change,
+): Sending {
+  server.owed.push(entry, change);
+  server.out.forward(chunk, start, end);
+  return 'sent';
+}
+
+const syncBytes = sync();
+const flushBytes = flush();
+const closeUnnamed = closeBytes(new PreparedStatement('', Buffer.alloc(3)));
+
+/** A batch before the one that is being sent is not answered, which nothing keeps the server from doing. */
+const othersUnanswered = ({ owed }: ServerSession): boolean => owed.ahead && !owed.copyIn && !owed.doubtful;
+
+/**
+ * An earlier batch changes what statements there are, here or for the client, unless it fails: only its answers tell what a message of
+ * this one is about. (What this batch itself changes is no question: if that fails, the message is skipped too.)
+ */
+const mustWait = (server: ServerSession): boolean =>
+  server.statements.isUncertain(server.owed.batch) && othersUnanswered(server);
+
+/** It may be refused or skipped, so that only the server can answer it. */
 const mayFail = ({ owed, status }: ServerSession): boolean =>
   status === TransactionStatus.failed || owed.skipping || owed.doubtful;
 
-const parseBytes = (statement: PreparedStatement): Buffer =>
-  new FrameWriter().begin(Frontend.parse).cstring(statement.name).bytes(statement.definition).end().take();
-
-/** The frame with other bytes where the name from `nameAt` to `nameEnd` (its zero included) is. */
-function withName(
-  chunk: Buffer,
-  start: number,
-  end: number,
-  nameAt: number,
-  nameEnd: number,
-  name: string,
-): Buffer {
-  return new FrameWriter()
-    .begin(chunk.readUInt8(start))
-    .bytes(chunk.subarray(start + HEADER_SIZE, nameAt))
-    .cstring(name)
-    .bytes(chunk.subarray(nameEnd, end))
-    .end()
-    .take();
-}
-
-/** An error that names a statement of ours, with `name` (a statement's key) instead; undefined if it names none. */
-export function withNameRestored(
-  chunk: Buffer,
-  start: number,
-  end: number,
-  { sqlState, message }: ErrorFields,
-  name: string,
-): Buffer | undefined {
-  if (!namingErrors.has(sqlState)) return undefined;
-  const found = ourName.exec(message)?.[1];
-  if (found === undefined) return undefined;
-  const body = chunk.subarray(start + HEADER_SIZE, end);
-  const at = body.indexOf(found, 0, 'latin1');
-  return new FrameWriter()
-    .begin(Backend.errorResponse)
-    .bytes(body.subarray(0, at))
-    .bytes(Buffer.from(name, 'latin1'))
-    .bytes(body.subarray(at + found.length))
-    .end()
-    .take();
-}
-const ourName = new RegExp(`"(${STATEMENT_PREFIX}\\d+)"`);
+/** What a client has not prepared is on no server, even where ostler has given something this name. */
+const nobodys = (key: string): NamedStatement | undefined =>
+  isReserved(key) ? new NamedStatement(key, missingStatement) : undefined;

@@ -30,6 +30,8 @@ export const Owed = {
   injectedClose: 11,
   /** Our Close that proves, by its answer, that everything before it has been answered. */
   fence: 12,
+  /** Owed by nobody: the client is told that a DEALLOCATE has been done. */
+  injectedDeallocate: 13,
 } as const;
 
 export type Owed = (typeof Owed)[keyof typeof Owed];
@@ -50,6 +52,8 @@ export class OwedReplies<Ref> {
   /** The oldest entry is a Query or FunctionCall that has been answered but for its ReadyForQuery. */
   #answered = false;
   #batches = 0;
+  /** How many of the entries end a batch. */
+  #ends = 0;
   #batchOpen = false;
   /** The last thing that happened is a ReadyForQuery that settled all there was. */
   #atReady = true;
@@ -99,6 +103,11 @@ export class OwedReplies<Ref> {
     return this.#batches;
   }
 
+  /** A batch before the one that is being sent has not been answered to its end. */
+  get ahead(): boolean {
+    return this.#ends > 0;
+  }
+
   /** The server waits for CopyData. */
   get copyIn(): boolean {
     return this.#copyIn;
@@ -124,7 +133,8 @@ export class OwedReplies<Ref> {
   /** A message of kind `entry` (with OWN if it is ours) goes to the server now. */
   push(entry: number, ref?: Ref): void {
     const kind = entry & KIND;
-    if (kind === Owed.sync || kind === Owed.query || kind === Owed.functionCall) {
+    const ends = endsBatch(kind);
+    if (ends) {
       this.#batchOpen = false;
       this.#batches++;
     } else if (kind !== Owed.copyEnd) this.#batchOpen = true;
@@ -137,6 +147,7 @@ export class OwedReplies<Ref> {
     }
     if (kind === Owed.copyEnd && this.#size === 0) return;
     this.#atReady = false;
+    if (ends) this.#ends++;
     if (this.#size === this.#entries.length) this.#grow();
     const slot = this.#slot(this.#size++);
     this.#entries[slot] = entry;
@@ -237,7 +248,7 @@ export class OwedReplies<Ref> {
   takeInjection(): number {
     if (this.#size === 0) return 0;
     const kind = this.#at(0) & KIND;
-    if (kind !== Owed.injectedParse && kind !== Owed.injectedClose) return 0;
+    if (!isInjected(kind)) return 0;
     this.#pop();
     this.#skipCopyEnds();
     return kind;
@@ -271,6 +282,7 @@ export class OwedReplies<Ref> {
   }
 
   #pop(): void {
+    if (endsBatch(this.#at(0) & KIND)) this.#ends--;
     this.#refs[this.#head] = undefined;
     this.#answered = false;
     this.#head = (this.#head + 1) & (this.#entries.length - 1);
@@ -297,13 +309,13 @@ export class OwedReplies<Ref> {
         syncs++;
         continue;
       }
-      const injected = kind === Owed.injectedParse || kind === Owed.injectedClose;
       const ends = !over && kind === Owed.copyEnd;
-      over ||= !injected;
+      over ||= !isInjected(kind);
       if (!ends) this.#move(index, kept++);
     }
     for (let index = kept; index < this.#size; index++) this.#refs[this.#slot(index)] = undefined;
     this.#size = kept;
+    this.#ends -= syncs;
     return syncs;
   }
 
@@ -328,3 +340,9 @@ export class OwedReplies<Ref> {
     this.#head = 0;
   }
 }
+
+const endsBatch = (kind: number): boolean =>
+  kind === Owed.sync || kind === Owed.query || kind === Owed.functionCall;
+
+const isInjected = (kind: number): boolean =>
+  kind === Owed.injectedParse || kind === Owed.injectedClose || kind === Owed.injectedDeallocate;

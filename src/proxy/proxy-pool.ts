@@ -18,6 +18,8 @@ import { SqlState } from '../protocol/sql-state.ts';
 import { query } from '../protocol/frontend.ts';
 import { InternedMap } from '../session/interned-map.ts';
 import { isCleanable } from '../session/pins.ts';
+import { SharedStatements } from '../session/prepared-statements.ts';
+import { Schema } from '../session/schema.ts';
 import { audit } from './audit.ts';
 import type { Cancels } from './cancel.ts';
 import { clean } from './cleaning.ts';
@@ -85,6 +87,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   #freshErrand: Promise<InternedMap> | undefined;
   #auditedAt = 0;
   readonly #canonical = new Map<string, Promise<string>>();
+  #shared: SharedStatements | undefined;
   readonly logins: ServerLogins;
   /** Servers that run what a client left behind, with when it said goodbye (monotonic ms) if it did. */
   readonly #abandoned = new Map<ServerSession, number | undefined>();
@@ -288,7 +291,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
 
   connect(): ServerSession {
     const { clock } = this.#context;
-    const server = new ServerSession(this.#context.nextId(), clock.now(), this);
+    const server = new ServerSession(this.#context.nextId(), clock.now(), this, this.#sharedStatements());
     this.logins.begin(server);
     return server;
   }
@@ -425,6 +428,14 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   }
 
   // --- inside ----------------------------------------------------------------------------------------------------------------
+
+  /** The same for all servers that have the same database. */
+  #sharedStatements(): SharedStatements {
+    const { host = '', port = 0, dbname = this.database } = this.#context.entry(this.database) ?? {};
+    const schema = Schema.at(`${host}:${port}/${dbname}`);
+    if (this.#shared?.schema !== schema) this.#shared = new SharedStatements(schema);
+    return this.#shared;
+  }
 
   async #askGreeting(): Promise<InternedMap> {
     try {

@@ -9,33 +9,35 @@
  * Hot: nothing here allocates per message, except for errors and reports.
  */
 import { InternedMap } from '../session/interned-map.ts';
-import { missingReports } from '../session/parameter-status.ts';
-import { type Change, ServerStatements } from '../session/prepared-statements.ts';
 import { type Batch, GuestBatch, type GuestSet, noGuests } from '../session/guest-statements.ts';
+import { missingReports } from '../session/parameter-status.ts';
+import type { SharedStatements } from '../session/prepared-statements.ts';
 import { hasIdentity, replayOf, type ReplayScope, type SessionState } from '../session/replay.ts';
+import { changesSchema } from '../session/schema.ts';
 import { ServerReports } from '../session/server-reports.ts';
+import { ServerStatements } from '../session/server-statements.ts';
+import { type Change, NamedStatement, type UnnamedHolder } from '../session/statement-changes.ts';
+import { noteDescription } from '../session/statement-description.ts';
 import { isQuietTag } from '../session/suspicion.ts';
-import { closeComplete, parseComplete } from '../protocol/backend.ts';
 import { BodyReader } from '../protocol/body-reader.ts';
-import { type ErrorFields, parseErrorFields } from '../protocol/error-fields.ts';
+import { parseErrorFields } from '../protocol/error-fields.ts';
 import { type FrameVisitor, FrameScanner, Verdict } from '../protocol/frame-scanner.ts';
-import { FrameWriter } from '../protocol/frame-writer.ts';
 import * as frontend from '../protocol/frontend.ts';
 import { Backend, HEADER_SIZE, TransactionStatus } from '../protocol/message-types.ts';
-import { SqlState } from '../protocol/sql-state.ts';
 import type { Connection, ConnectionOwner } from '../net/connection.ts';
 import type { Destination } from '../net/dial.ts';
 import type { ServerTls } from '../net/tls.ts';
 import type { PooledServer } from '../pool/port.ts';
 import type { ServerState } from '../pool/server-state.ts';
 import type { ClientSession } from './client-session.ts';
-import { withNameRestored } from './client-statements.ts';
 import { Outbox } from './outbox.ts';
 import { type Answer, OwnAnswer } from './own-answer.ts';
+import { fence, injectedReply, pushGuests, tooLong } from './own-messages.ts';
 import { Owed, OwedReplies, OWN } from './owed-replies.ts';
 import type { PoolTracking } from './pool-tracking.ts';
 import type { PoolUser } from './pool-user.ts';
 import { Settling } from './settling.ts';
+import { errorAbout, saysResultChanged } from './statement-messages.ts';
 
 /** Frames up to this size are held until they are whole; larger ones are never of a kind that must be understood. */
 const MAX_GATHERED = 16_384;
@@ -44,11 +46,9 @@ const MAX_OWN_ROW = 2_097_152;
 /** A client that has sent this many messages ahead of their answers is not read until half of them came. */
 export const MAX_OWED = 10_000;
 
-/** By its key, the name that a client has used for the statement of a message. */
-type StatementName = string;
 /** Marks, among the owed replies, the COMMIT that ends a replay. */
 const replayEnd = Symbol('replay end');
-type OwedRef = Change | StatementName | typeof replayEnd;
+type OwedRef = Change | typeof replayEnd;
 
 /** How a server was reached: kept, because the configuration may name another one by now, or none. */
 export interface ServerRoute {
@@ -70,20 +70,6 @@ export interface ServerOwner {
   gone(server: ServerSession, error: Error | undefined): void;
   readonly tracking: PoolTracking;
 }
-
-const fenceBytes = (): Buffer => {
-  const writer = new FrameWriter();
-  frontend.writeClose(writer, 'P', 'ostler_fence');
-  return Buffer.concat([writer.take(), frontend.sync()]);
-};
-const fence = fenceBytes();
-
-const guestEntries = {
-  parse: Owed.parse | OWN,
-  bind: Owed.bind | OWN,
-  execute: Owed.execute | OWN,
-  close: Owed.close | OWN,
-} as const;
 
 export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, FrameVisitor {
   readonly id: number;
@@ -115,19 +101,12 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   guests: GuestSet = noGuests;
   readonly settling: Settling;
   readonly statements = new ServerStatements();
+  /** Those of its pool. */
+  readonly shared: SharedStatements;
   /** Hears that the connection was lost while an errand had it. */
   whenLost: (() => void) | undefined;
-  /** Whose Parse made the unnamed statement. */
-  unnamedOwner: ClientSession | undefined;
-  /** A message on its way that makes the unnamed statement its client's; while it has not, it is nobody's. */
-  readonly unnamedChange: Change = {
-    apply: () => {
-      this.unnamedOwner = this.client;
-    },
-    undo: () => {
-      this.unnamedOwner = undefined;
-    },
-  };
+  /** Whose the unnamed statement is; undefined: nobody knows. */
+  unnamedOwner: UnnamedHolder | undefined;
   /** Transaction status of the last ReadyForQuery. */
   status: number = TransactionStatus.idle;
   readonly owed: OwedReplies<OwedRef>;
@@ -154,6 +133,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   #failed: Change[] | undefined;
   /** It has said that it is about to go, right behind the last answer to its client. */
   #lastWords: string | undefined;
+  /** A statement of the linked client has changed the schema, and its transaction has not ended. */
+  #schemaChanging = false;
   /** The linked client has reset settings since the last ReadyForQuery. */
   #resetSeen = false;
   /** What the client leaves here has become known while this chunk was read. */
@@ -163,15 +144,16 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** A FATAL of the server has gone to the client. */
   #fatalSeen = false;
 
-  constructor(id: number, now: number, owner: ServerOwner) {
+  constructor(id: number, now: number, owner: ServerOwner, shared: SharedStatements) {
     this.id = id;
+    this.shared = shared;
     this.state = { kind: 'connecting', since: now };
     this.owner = owner;
     this.settling = new Settling(this, owner.tracking);
     this.#scanner = new FrameScanner(this);
     this.owed = new OwedReplies((_, ref) => {
       if (typeof ref !== 'object') return;
-      if (this.#failed === undefined) ref.undo();
+      if (this.#failed === undefined) ref.undo(false);
       else this.#failed.push(ref);
     });
   }
@@ -249,7 +231,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     } else if (this.owed.settled) {
       // Part of the client's transaction, with which it fails or holds.
       const batch = new GuestBatch(this.guests).run('discardSequences').take();
-      this.#pushGuests(batch, undefined);
+      pushGuests(this.owed, batch, undefined);
       this.out.insert(batch.bytes);
       this.guests = batch.prepared;
     } else return;
@@ -266,7 +248,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     const { sessionState: state } = client;
     const identity = scope.identity || this.sessionState === undefined || hasIdentity(this.sessionState);
     const replay = replayOf(state.over(this.base), { ...scope, identity }, this.guests);
-    this.#pushGuests(replay, replayEnd);
+    pushGuests(this.owed, replay, replayEnd);
     this.out.insert(replay.bytes);
     this.guests = replay.prepared;
     this.sessionState = state;
@@ -289,17 +271,11 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
 
   /** Sends statements of ours that end in a Sync, whoever hears of the answer. */
   sendGuests(batch: Batch): void {
-    this.#pushGuests(batch, undefined);
+    pushGuests(this.owed, batch, undefined);
     this.owed.push(Owed.sync | OWN);
     this.guests = batch.prepared;
     this.out.insert(batch.bytes);
     this.out.finish();
-  }
-
-  #pushGuests({ messages }: Batch, lastRef: OwedRef | undefined): void {
-    const last = messages.length - 1;
-    for (const [index, message] of messages.entries())
-      this.owed.push(guestEntries[message], index === last ? lastRef : undefined);
   }
 
   /** The same for one simple query. */
@@ -419,8 +395,10 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     let own = this.owed.headIsOwn;
     if (type === Backend.errorResponse) {
       own = this.#errorOwed() && this.client === undefined;
-    } else if (!isAsynchronous(type) && type !== Backend.dataRow && type !== Backend.copyData)
+    } else if (!isAsynchronous(type) && type !== Backend.dataRow && type !== Backend.copyData) {
+      if (describes(type)) this.#noteDescription(type, undefined);
       own = this.owed.reply(type);
+    }
     if (own && type === Backend.dataRow && this.settling.isAsking) this.settling.failed(tooLong);
     this.#swallowing = own || this.client === undefined;
     if (!this.#swallowing) this.client?.out.forward(chunk, start, end);
@@ -440,8 +418,13 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     if (type === Backend.commandComplete) {
       if (!this.owed.headIsOwn) this.#noteCommand(chunk, start, end);
       else if (this.settling.isAsking) this.settling.command();
-    }
+    } else if (describes(type)) this.#noteDescription(type, new BodyReader(chunk, start + HEADER_SIZE, end));
     if (!this.owed.reply(type)) this.client?.out.forward(chunk, start, end);
+  }
+
+  #noteDescription(type: number, body: BodyReader | undefined): void {
+    const { headRef } = this.owed;
+    if (headRef instanceof NamedStatement) noteDescription(headRef.statement, type, body);
   }
 
   /** A statement of the client's has been run: what its tag tells of the session. */
@@ -451,18 +434,24 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     if (isQuietTag(chunk, tagAt)) return;
     const tag = chunk.toString('latin1', tagAt, end - 1);
     if (tag === 'RESET' || tag === 'DISCARD ALL') this.#resetSeen = true;
+    const isTemporary = this.settling.suspicion.takeTemporary(tag);
+    if (changesSchema(chunk, tagAt) && !isTemporary) {
+      this.#schemaChanging = true;
+      this.shared.schema.changed();
+    }
     if (this.client?.isTracked === true) this.settling.suspicion.addTag(tag);
     if (tag !== 'DISCARD ALL' && tag !== 'DEALLOCATE ALL') return;
     // They drop every statement, ours too.
-    this.forgetStatements();
-    this.client?.statements.forget();
     // What came behind it in the pipeline is prepared after it.
-    for (const ref of this.owed.refsBehindHead()) if (typeof ref === 'object') ref.apply();
+    this.#beneathLater(() => {
+      this.forgetStatements();
+      this.client?.statements.forget();
+    });
   }
 
   #inject(): void {
     for (let kind = this.owed.takeInjection(); kind !== 0; kind = this.owed.takeInjection()) {
-      this.client?.out.insert(kind === Owed.injectedParse ? parseComplete : closeComplete);
+      this.client?.out.insert(injectedReply(kind));
     }
   }
 
@@ -470,6 +459,11 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.status = chunk.readUInt8(start + HEADER_SIZE);
     const own = this.owed.ready();
     if (this.owed.settled) this.statements.settled();
+    if (this.#schemaChanging && this.status === TransactionStatus.idle) {
+      // Now others see it too.
+      this.#schemaChanging = false;
+      this.shared.schema.changed();
+    }
     const client = this.client;
     if (client === undefined) return;
     if (own) {
@@ -516,25 +510,35 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     // A statement that was prepared again for the client fails in the client's name.
     if (own && this.client === undefined) return;
     if (fields.severity === 'FATAL' || fields.severity === 'PANIC') this.#fatalSeen = true;
-    const renamed =
-      typeof headRef === 'string' ? withNameRestored(chunk, start, end, fields, headRef) : undefined;
-    if (renamed === undefined) this.client?.out.forward(chunk, start, end);
-    else this.client?.out.insert(renamed);
+    // By a change that no tag has shown: what is prepared from now on is not to be taken from what there is.
+    if (headRef instanceof NamedStatement && saysResultChanged(fields)) this.shared.schema.changed();
+    const about =
+      headRef instanceof NamedStatement ? errorAbout(headRef, chunk, start, end, fields) : undefined;
+    if (about === undefined) this.client?.out.forward(chunk, start, end);
+    else this.client?.out.insert(about);
     this.#inject();
   }
 
-  /** Takes back what the failed messages would have changed, from under what those behind them change. True as `OwedReplies.error`. */
+  /** Takes back what the failed messages would have changed. True as `OwedReplies.error`. */
   #errorOwed(): boolean {
     const failed: Change[] = (this.#failed = []);
+    const { headRef } = this.owed;
     const own = this.owed.error();
     this.#failed = undefined;
     if (failed.length === 0) return own;
+    this.#beneathLater(() => {
+      for (const change of failed) change.undo(change === headRef);
+    });
+    return own;
+  }
+
+  /** Changes what there is, from under what messages on their way change later. */
+  #beneathLater(happens: () => void): void {
     const later: Change[] = [];
     for (const ref of this.owed.refsBehindHead()) if (typeof ref === 'object') later.push(ref);
-    for (const change of later.toReversed()) change.undo();
-    for (const change of failed) change.undo();
+    for (const change of later.toReversed()) change.undo(false);
+    happens();
     for (const change of later) change.apply();
-    return own;
   }
 
   #parameterStatus(chunk: Buffer, start: number, end: number): void {
@@ -643,15 +647,10 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   }
 }
 
-const tooLong: ErrorFields = {
-  severity: 'ERROR',
-  sqlState: SqlState.programLimitExceeded,
-  message: 'setting is too long',
-  detail: undefined,
-  hint: undefined,
-};
-
 const isAsynchronous = (type: number): boolean =>
   type === Backend.noticeResponse ||
   type === Backend.notificationResponse ||
   type === Backend.parameterStatus;
+
+const describes = (type: number): boolean =>
+  type === Backend.rowDescription || type === Backend.parameterDescription || type === Backend.noData;

@@ -59,8 +59,18 @@ export class Settling {
 
   /** The same for one whose text has been read. */
   expect(client: ClientSession, hints: StatementHints): void {
+    this.prepareFor(client, hints);
+    this.note(hints);
+  }
+
+  /** In front of such a statement: what it must not find is taken away. */
+  prepareFor(client: ClientSession, { bits }: StatementHints): void {
+    if ((bits & Hint.sequences) !== 0) this.#readsSequence(client);
+  }
+
+  /** Such a statement is on its way. */
+  note(hints: StatementHints): void {
     if (hints === noHints) return;
-    if ((hints.bits & Hint.sequences) !== 0) this.#readsSequence(client);
     if ((hints.bits & Hint.nextval) !== 0) this.#server.mayHaveDrawn = true;
     if ((hints.bits & Hint.database) !== 0) client.pool.wantDatabasesLeft();
     this.suspicion.add(hints);
@@ -224,6 +234,8 @@ export class Settling {
     suspicion.clear();
     const before = client.pin;
     client.pin = pinAfter(before, reasons, performance.now());
+    if (before?.reasons.includes('temp') === true && client.pin?.reasons.includes('temp') !== true)
+      client.statements.unpinned(this.#server);
     if (before === undefined && client.pin !== undefined) this.#server.owner.pinned(this.#server, client);
   }
 }

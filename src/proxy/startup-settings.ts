@@ -45,9 +45,19 @@ export function startupSettings(
   return settings;
 }
 
+/** Those of the contexts "backend" and "superuser-backend". */
+const onlyAtLogin: ReadonlySet<string> = new Set([
+  'ignore_system_indexes',
+  'jit_debugging_support',
+  'jit_profiling_support',
+  'log_connections',
+  'log_disconnections',
+  'post_auth_delay',
+]);
+
 /** The server's refusal of a setting that a client brought, or why the pooler cannot do what the server could. */
 export function startupRefusal(name: string, { sqlState, message, detail, hint }: ErrorFields): ClientError {
-  if (sqlState !== SqlState.cannotChangeNow) return new ClientError(message, { sqlState, detail, hint });
+  if (!onlyAtLogin.has(name)) return new ClientError(message, { sqlState, detail, hint });
   return new ClientError(`parameter "${name}" can only be set by a login to the server`, {
     sqlState: SqlState.featureNotSupported,
     detail: `The server says: ${message}`,

@@ -4,6 +4,8 @@ import type { InternedMap } from './interned-map.ts';
 import type { Suspicion } from './suspicion.ts';
 
 const unknown: Lexing = { standardConformingStrings: undefined, encoding: undefined };
+/** One for each way, so that equal is identical. There are some forty encodings. */
+const ways = new Map<string, Lexing>();
 const known = new WeakMap<InternedMap, Lexing>();
 
 /** `told`: the reports that the client got. */
@@ -11,10 +13,11 @@ export function lexingOf(told: InternedMap, suspicion: Suspicion): Lexing {
   if (mayChange(suspicion)) return unknown;
   let lexing = known.get(told);
   if (lexing === undefined) {
-    lexing = {
-      standardConformingStrings: told.get('standard_conforming_strings') !== 'off',
-      encoding: told.get('client_encoding'),
-    };
+    const standardConformingStrings = told.get('standard_conforming_strings') !== 'off';
+    const encoding = told.get('client_encoding');
+    const key = `${String(standardConformingStrings)} ${encoding ?? ''}`;
+    lexing = ways.get(key) ?? { standardConformingStrings, encoding };
+    ways.set(key, lexing);
     known.set(told, lexing);
   }
   return lexing;

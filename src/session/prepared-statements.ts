@@ -1,193 +1,124 @@
 /**
- * Named prepared statements of the extended protocol, shared by what they say: the same text and parameter types are one
- * statement on a server, whoever prepared it and by whatever name.
+ * Prepared statements of the extended protocol, by what they say, and how they are shared: who says the same under the same settings
+ * means the same statement, whatever either calls it.
  */
+import { hintsOf, type Lexing, noHints, type StatementHints } from '../sql/hints.ts';
+import { type Deallocation, deallocationIn, forgetsAll } from './deallocation.ts';
+import type { InternedMap } from './interned-map.ts';
+import type { Schema, SchemaVersion } from './schema.ts';
 
-/** What Parse says of a statement behind its name: text and parameter types. Each exists once. */
+/** Where a text is first seen, so that what it means for its session is found out once. */
 export class PreparedStatement {
-  /** Its name on servers. */
+  /** Its name on servers; empty: it is prepared as the unnamed one. */
   readonly name: string;
-  /** The body of Parse from behind the name on. */
+  /** What Parse says behind the name: text and parameter types. */
   readonly definition: Buffer;
+  /** The settings under which it is parsed, and used; undefined: it is one client's own, whatever that sets. */
+  readonly context: InternedMap | undefined;
+  /** The schema at the time of its client's Parse. */
+  readonly schema: SchemaVersion | undefined;
+  /** Its text drops every statement. */
+  readonly forgetsAll: boolean;
+  /** Its text drops this one statement. */
+  readonly deallocates: Deallocation | undefined;
+  /** What a server was the first to tell of it, in answer to Describe: the types of its parameters, */
+  parameterTypes: readonly number[] | undefined;
+  /** and the columns that it returns, as text that is equal for equal columns. */
+  result: string | undefined;
 
-  constructor(name: string, definition: Buffer) {
+  #lexing: Lexing | undefined;
+  #hints = noHints;
+
+  /** The definition is copied. */
+  constructor(name: string, definition: Buffer, context?: InternedMap, schema?: SchemaVersion) {
     this.name = name;
-    this.definition = definition;
+    this.definition = Buffer.from(definition);
+    this.context = context;
+    this.schema = schema;
+    this.forgetsAll = forgetsAll(definition, 0, definition.length);
+    this.deallocates = deallocationIn(definition, 0, definition.length);
+  }
+
+  /** What its text may leave in a session; it is read once. */
+  hintsUnder(lexing: Lexing): StatementHints {
+    if (this.#lexing !== lexing) {
+      this.#lexing = lexing;
+      this.#hints = hintsOf(this.definition, 0, this.definition.indexOf(0), lexing);
+    }
+    return this.#hints;
+  }
+
+  get isPrivate(): boolean {
+    return this.context === undefined;
   }
 }
 
 /** Every name that ostler gives starts so. */
-export const STATEMENT_PREFIX = 'ostler_s';
-
-const known = new Map<string, WeakRef<PreparedStatement>>();
-const collected = new FinalizationRegistry((key: string) => {
-  if (known.get(key)?.deref() === undefined) known.delete(key);
-});
+const PREFIX = 'ostler_';
+const NUMBERED = `${PREFIX}s`;
 let lastNumber = 0;
+const nextName = (): string => `${NUMBERED}${++lastNumber}`;
 
-/** The one statement with this definition, which is copied. */
-export function internStatement(definition: Buffer): PreparedStatement {
-  const key = definition.toString('latin1');
-  const found = known.get(key)?.deref();
-  if (found !== undefined) return found;
-  const made = new PreparedStatement(`${STATEMENT_PREFIX}${++lastNumber}`, Buffer.from(definition));
-  known.set(key, new WeakRef(made));
-  collected.register(made, key);
-  return made;
-}
+/** Finds a name that ostler has given to a statement, in whatever language an error's text is. */
+export const givenName = new RegExp(`${NUMBERED}\\d+`);
+/** What no server ever has: for an error that is real. */
+export const missingStatement = new PreparedStatement(`${NUMBERED}0`, Buffer.alloc(3));
+/** The same, for what returns other columns now than its client was told. */
+export const changedStatement = new PreparedStatement(missingStatement.name, Buffer.alloc(3));
+/** What a server has so that its name is taken: for another such error. */
+export const placeholder = new PreparedStatement(nextName(), Buffer.alloc(3));
 
-/** PostgreSQL compares names on their first 63 bytes (NAMEDATALEN). */
-export const statementKey = (name: Buffer): string => name.toString('latin1', 0, Math.min(name.length, 63));
+/** No client may reach what is not its own by the name that it has on servers. */
+export const isReserved = (key: string): boolean => key.startsWith(PREFIX);
 
-/** The statements that one server has, least recently used first. */
-export class ServerStatements {
-  readonly #statements = new Set<PreparedStatement>();
-  /** Those whose Parse is on its way, with the number of the batch that it is in. */
-  readonly #unanswered = new Map<PreparedStatement, number>();
+/** What PostgreSQL compares of a name, in bytes (NAMEDATALEN). */
+export const NAME_SIZE = 63;
 
-  get size(): number {
-    return this.#statements.size;
-  }
+export const statementKey = (name: Buffer | string): string =>
+  typeof name === 'string'
+    ? name.slice(0, NAME_SIZE)
+    : name.toString('latin1', 0, Math.min(name.length, NAME_SIZE));
 
-  /** Whether the server has it; asking counts as use. */
-  use(statement: PreparedStatement): boolean {
-    if (!this.#statements.delete(statement)) return false;
-    this.#statements.add(statement);
-    return true;
-  }
+/** A statement that nobody else will ever be given. */
+export const privateStatement = (definition: Buffer, schema: SchemaVersion): PreparedStatement =>
+  new PreparedStatement(nextName(), definition, undefined, schema);
 
-  add(statement: PreparedStatement): void {
-    this.#statements.add(statement);
-  }
-
-  delete(statement: PreparedStatement): void {
-    this.#statements.delete(statement);
-  }
-
-  clear(): void {
-    this.#statements.clear();
-  }
-
-  /** Its Parse goes out, in batch number `batch`. */
-  sent(statement: PreparedStatement, batch: number): void {
-    this.#unanswered.set(statement, batch);
-  }
-
-  /** The server owes no answer any more. */
-  settled(): void {
-    if (this.#unanswered.size > 0) this.#unanswered.clear();
-  }
-
-  /** Its Parse may yet fail, and not take with it what is sent in `batch`. */
-  isUncertain(statement: PreparedStatement, batch: number): boolean {
-    const sentIn = this.#unanswered.get(statement);
-    return sentIn !== undefined && sentIn !== batch;
-  }
-
-  [Symbol.iterator](): IterableIterator<PreparedStatement> {
-    return this.#statements.values();
-  }
-
-  /** The least recently used one if there are more than `limit`. */
-  surplus(limit: number): PreparedStatement | undefined {
-    if (this.#statements.size <= limit) return undefined;
-    const [oldest] = this.#statements;
-    return oldest;
-  }
-}
-
-/** What each name of a client stands for, by `statementKey`. */
-export type StatementNames = Map<string, PreparedStatement>;
-
-export interface StatementChangeOptions {
-  readonly statement: PreparedStatement;
-  /** Parse makes it be there, Close makes it be gone. */
-  readonly there: boolean;
-  /** The server's statements, if it is there or gone on the server. */
-  readonly server?: ServerStatements;
-  /** The client's names, if one of them begins or ends to stand for it. */
-  readonly names?: StatementNames;
-  readonly key?: string;
-}
+type Known = Map<string, WeakRef<PreparedStatement>>;
 
 /**
- * What a message on its way to a server will have changed there or for its client. It counts from the moment the message is sent, and is
- * undone when the server fails or skips the message. Changes are undone in reverse order, so that each finds what it left.
+ * The statements that the clients of one pool share. Only as long as the schema stays the same: who parses behind a change of it gets a
+ * statement that no server has parsed before.
  */
-export interface Change {
-  /** Once more, after everything before it has been forgotten. */
-  apply(): void;
-  undo(): void;
-}
+export class SharedStatements {
+  readonly schema: Schema;
+  #version: SchemaVersion;
+  #byContext = new WeakMap<InternedMap, Known>();
 
-/** Parse or Close. */
-export class StatementChange implements Change {
-  readonly #change: StatementChangeOptions;
-  #wasThere = false;
-  #before: PreparedStatement | undefined;
-
-  constructor(change: StatementChangeOptions) {
-    this.#change = change;
-    this.apply();
+  constructor(schema: Schema) {
+    this.schema = schema;
+    this.#version = schema.version;
   }
 
-  apply(): void {
-    const { statement, there, server, names, key = '' } = this.#change;
-    if (server !== undefined) {
-      this.#wasThere = server.use(statement);
-      place(server, statement, there);
+  /** The one statement with this definition that is parsed under these settings. */
+  intern(definition: Buffer, context: InternedMap): PreparedStatement {
+    const { version } = this.schema;
+    if (this.#version !== version) {
+      this.#version = version;
+      this.#byContext = new WeakMap();
     }
-    if (names === undefined) return;
-    this.#before = names.get(key);
-    if (there) names.set(key, statement);
-    else names.delete(key);
-  }
-
-  undo(): void {
-    const { statement, server, names, key = '' } = this.#change;
-    if (server !== undefined) place(server, statement, this.#wasThere);
-    if (names === undefined) return;
-    if (this.#before === undefined) names.delete(key);
-    else names.set(key, this.#before);
+    let known = this.#byContext.get(context);
+    if (known === undefined) this.#byContext.set(context, (known = new Map()));
+    const key = definition.toString('latin1');
+    const found = known.get(key)?.deref();
+    if (found !== undefined) return found;
+    const made = new PreparedStatement(nextName(), definition, context, version);
+    known.set(key, new WeakRef(made));
+    collected.register(made, { known, key });
+    return made;
   }
 }
 
-/** A statement that drops them all. */
-export class ForgetAll implements Change {
-  readonly #server: ServerStatements;
-  readonly #names: StatementNames;
-  readonly #statementsBefore: readonly PreparedStatement[];
-  readonly #namesBefore: readonly (readonly [string, PreparedStatement])[];
-
-  constructor(server: ServerStatements, names: StatementNames = new Map()) {
-    this.#server = server;
-    this.#names = names;
-    this.#statementsBefore = [...server];
-    this.#namesBefore = [...names];
-    this.apply();
-  }
-
-  apply(): void {
-    this.#server.clear();
-    this.#names.clear();
-  }
-
-  undo(): void {
-    for (const statement of this.#statementsBefore) this.#server.add(statement);
-    for (const [key, statement] of this.#namesBefore) this.#names.set(key, statement);
-  }
-}
-
-/** Whether the SQL at the beginning of `bytes` from `at` on is DISCARD ALL or DEALLOCATE ALL and nothing else. */
-export function forgetsAll(bytes: Buffer, at: number): boolean {
-  const first = bytes[at] ?? 0;
-  // Nearly every other statement is told apart by its first letter.
-  const mayBe = first === 0x44 || first === 0x64 || first <= 0x20;
-  return mayBe && dropsStatements.test(bytes.toString('latin1', at, at + 64));
-}
-const dropsStatements = /^\s*(?:discard|deallocate(?:\s+prepare)?)\s+all\s*;?\s*\0/i;
-
-function place(server: ServerStatements, statement: PreparedStatement, there: boolean): void {
-  if (there) server.add(statement);
-  else server.delete(statement);
-}
+/** What nobody uses any more leaves the table. */
+const collected = new FinalizationRegistry(({ known, key }: { known: Known; key: string }) => {
+  if (known.get(key)?.deref() === undefined) known.delete(key);
+});

@@ -68,6 +68,8 @@ export class Suspicion {
   #reported = false;
   /** SET and RESET that texts have shown, less those that tags have told of. */
   #announced = 0;
+  /** Texts that create nothing but temporary objects, less the tags that have come. */
+  #temporary = 0;
 
   get any(): boolean {
     return this.bits !== 0;
@@ -76,6 +78,11 @@ export class Suspicion {
   /** The settings are not known for sure: some may be about to change. */
   get ofSettings(): boolean {
     return (this.bits & (Hint.settings | Hint.opaque | Hint.resetAll)) !== 0;
+  }
+
+  /** What pins a client may have come, temporary objects too. */
+  get ofPins(): boolean {
+    return (this.bits & (Hint.pins | Hint.opaque)) !== 0;
   }
 
   /** What is usual may have changed too, and is to be asked again. */
@@ -87,9 +94,17 @@ export class Suspicion {
   add(hints: StatementHints): void {
     this.bits |= hints.bits;
     this.#announced += hints.setStatements;
+    if ((hints.bits & Hint.temporaryDdl) !== 0) this.#temporary++;
     for (const name of hints.names) this.#name(name);
     for (const name of hints.resets) this.resets.add(name);
     for (const name of hints.functions) this.functions.add(name);
+  }
+
+  /** A statement with this tag has made something that nobody else sees, by its text. */
+  takeTemporary(tag: string): boolean {
+    if (this.#temporary === 0 || !tag.startsWith('CREATE ')) return false;
+    this.#temporary--;
+    return true;
   }
 
   /** A statement has been run. */
@@ -113,6 +128,7 @@ export class Suspicion {
   clear(): void {
     this.bits = 0;
     this.#announced = 0;
+    this.#temporary = 0;
     this.#reported = false;
     this.names.clear();
     this.resets.clear();

@@ -1,7 +1,7 @@
 /** Named and unnamed prepared statements in transaction mode: on every server, with the client's own names, like on a connection of its own. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
+import { occupy, sameAsDirect, tell } from '../support/as-direct.ts';
 import * as m from '../support/messages.ts';
 import type { RawClient } from '../support/raw-client.ts';
 import { useStage } from '../support/stage.ts';
@@ -13,75 +13,11 @@ const stage = useStage({
   databases: { one: 'pool_size = 1', two: 'pool_size = 2' },
 });
 
-/** What a client hears from a connection of its own: the script's replies must be the same through the pooler. */
-async function sameAsDirect(
-  database: string,
-  script: (client: RawClient) => Promise<string[]>,
-): Promise<string[]> {
-  const direct = await stage().direct();
-  const expected = await script(direct);
-  direct.quit();
-  const client = await stage().login(database);
-  const got = await script(client);
-  client.quit();
-  assert.deepEqual(got, expected);
-  return got;
-}
-
-const tell = async (replies: Promise<m.Reply[]>): Promise<string[]> => (await replies).map(m.told);
-
-/** Occupies the server that the pool would give next, until told to let go. */
-async function occupy(
-  database: string,
-): Promise<{ pid: string | null | undefined; letGo: () => Promise<void> }> {
-  const client = await stage().login(database);
-  const replies = await client.query('BEGIN; SELECT pg_backend_pid()');
-  return {
-    pid: m.valuesOf(replies)[0],
-    letGo: async () => {
-      await client.query('COMMIT');
-      client.quit();
-    },
-  };
-}
-
-/** A message, or some; what it says depends on its client. */
-type Step = (text: (statement: string) => string) => Buffer;
-
-const named = fc.constantFrom('x', 'y', 'z');
-const step: fc.Arbitrary<Step> = fc.oneof(
-  fc.tuple(named, named).map(
-    ([name, what]): Step =>
-      (text) =>
-        m.parse(name, text(what)),
-  ),
-  named.map((name) => () => m.runNamed(name)),
-  named.map((name) => () => m.runNamed(name)),
-  named.map((name) => () => m.describeStatement(name)),
-  named.map((name) => () => m.closeStatement(name)),
-  named.map(
-    (what): Step =>
-      (text) =>
-        m.run(text(what)),
-  ),
-  fc.constantFrom(m.flush, m.run('SELECT 1/0'), m.run('DEALLOCATE ALL')).map((bytes) => () => bytes),
-);
-/** Ends in one ReadyForQuery, which its client waits for: what an error it does not know of has skipped, it believes to be there. */
-const batch: fc.Arbitrary<Step[]> = fc.oneof(
-  { weight: 3, arbitrary: fc.array(step, { maxLength: 6 }).map((steps) => steps.concat(() => m.sync)) },
-  {
-    weight: 1,
-    arbitrary: fc
-      .constantFrom('DEALLOCATE ALL', 'BEGIN', 'ROLLBACK', 'SELECT 1/0')
-      .map((sql) => [() => m.query(sql)]),
-  },
-);
-
 const PID = 'SELECT pg_backend_pid()::text, $1::text';
 
 describe('a named prepared statement', () => {
   test('that the server refuses or skips is not taken for there by what was sent right behind it', async () => {
-    const refused = await sameAsDirect('one', (client) =>
+    const refused = await sameAsDirect(stage(), 'one', (client) =>
       tell(
         client.ask(
           [m.parse('x', 'SELECT * FROM nowhere'), m.sync, m.parse('y', 'SELECT * FROM nowhere'), m.sync],
@@ -90,7 +26,7 @@ describe('a named prepared statement', () => {
       ),
     );
     assert.equal(refused.filter((reply) => reply.startsWith('E 42P01')).length, 2);
-    await sameAsDirect('one', (client) =>
+    await sameAsDirect(stage(), 'one', (client) =>
       tell(
         client.ask(
           [
@@ -102,7 +38,7 @@ describe('a named prepared statement', () => {
         ),
       ),
     );
-    await sameAsDirect('one', (client) =>
+    await sameAsDirect(stage(), 'one', (client) =>
       tell(client.ask([m.parse('z', 'SELECT 5'), m.runNamed('z'), m.sync])),
     );
   });
@@ -111,9 +47,9 @@ describe('a named prepared statement', () => {
     const client = await stage().login('two');
     assert.deepEqual(await tell(client.ask([m.parse('mine', PID), m.sync])), ['1', 'Z I']);
     const pids = new Set<string | null | undefined>();
-    const held = [await occupy('two')];
+    const held = [await occupy(stage(), 'two')];
     pids.add(m.valuesOf(await client.ask([m.runNamed('mine', ['a']), m.sync]))[0]);
-    const second = await occupy('two');
+    const second = await occupy(stage(), 'two');
     await held[0]?.letGo();
     pids.add(m.valuesOf(await client.ask([m.runNamed('mine', ['a']), m.sync]))[0]);
     await second.letGo();
@@ -279,6 +215,85 @@ describe('a named prepared statement', () => {
         )),
       ];
     },
+    'errors have all of a name, also what does not count': async (client) => {
+      const long = 'n'.repeat(63);
+      return [
+        ...(await tell(client.ask([m.parse(`${long}abc`, 'SELECT $1::int'), m.sync]))),
+        ...(await tell(client.ask([m.parse(`${long}def`, 'SELECT 1'), m.sync]))),
+        ...(await tell(client.ask([m.bind({ statement: `${long}ghi` }), m.sync]))),
+        ...(await tell(client.ask([m.bind({ statement: long }), m.sync]))),
+        ...(await tell(client.ask([m.closeStatement(long), m.sync]))),
+        ...(await tell(client.ask([m.describeStatement(`${long}ghi`), m.sync]))),
+      ];
+    },
+    'a name that is taken is the last that is wrong with a Parse': async (client) => [
+      ...(await tell(client.ask([m.parse('taken', 'SELECT 18'), m.sync]))),
+      ...(await tell(client.ask([m.parse('taken', 'SELEKT'), m.sync]))),
+      ...(await tell(client.ask([m.parse('taken', 'SELECT * FROM nowhere'), m.sync]))),
+      ...(await tell(client.ask([m.parse('taken', 'SELECT 19'), m.sync]))),
+      ...(await tell(client.query('BEGIN'))),
+      ...(await tell(client.query('SELECT 1/0'))),
+      ...(await tell(client.ask([m.parse('taken', 'SELECT 20'), m.sync]))),
+      ...(await tell(client.query('ROLLBACK'))),
+      ...(await tell(client.ask([m.runNamed('taken'), m.sync]))),
+    ],
+    'what a batch on its way changes is known to the one behind it': async (client) => [
+      ...(await tell(client.ask([m.parse('kept', 'SELECT 21'), m.sync]))),
+      ...(await tell(
+        client.ask(
+          [
+            [m.run('SELECT 1/0'), m.closeStatement('kept'), m.parse('skipped', 'SELECT 22'), m.sync],
+            [m.runNamed('kept'), m.sync, m.runNamed('skipped'), m.sync],
+            [m.query('BEGIN'), m.query('SELECT 1/0'), m.parse('late', 'SELECT 21'), m.sync],
+            [m.query('ROLLBACK'), m.runNamed('late'), m.sync, m.runNamed('kept'), m.sync],
+          ].flat(),
+          9,
+        ),
+      )),
+    ],
+    'DEALLOCATE of a name ends it': async (client) => {
+      const lines: string[] = [];
+      const ends = [
+        [m.query('DEALLOCATE "_pg3_0"')],
+        [m.query(' deallocate\nPREPARE _PG3_0 ; ')],
+        [m.run('DEALLOCATE _pg3_0'), m.sync],
+        [m.parse('', 'DEALLOCATE "_pg3_0"'), m.bind(), m.describePortal(), m.execute(), m.sync],
+        [m.parse('end', 'DEALLOCATE "_pg3_0"'), m.runNamed('end'), m.closeStatement('end'), m.sync],
+      ];
+      for (const end of ends) {
+        lines.push(...(await tell(client.ask([m.parse('_pg3_0', 'SELECT 23'), m.sync]))));
+        lines.push(...(await tell(client.ask(end))));
+        lines.push(...(await tell(client.ask(end))));
+        lines.push(...(await tell(client.ask([m.closeStatement('end'), m.runNamed('_pg3_0'), m.sync]))));
+      }
+      return lines;
+    },
+    'DEALLOCATE of a name is not undone by a ROLLBACK, but by an error that skips it': async (client) => [
+      ...(await tell(client.ask([m.parse('d1', 'SELECT 24'), m.parse('d2', 'SELECT 25'), m.sync]))),
+      ...(await tell(client.ask([m.run('SELECT 1/0'), m.run('DEALLOCATE d1'), m.sync]))),
+      ...(await tell(client.ask([m.runNamed('d1'), m.sync]))),
+      ...(await tell(client.query('BEGIN'))),
+      ...(await tell(client.query('DEALLOCATE d1'))),
+      ...(await tell(client.query('SELECT 1/0'))),
+      ...(await tell(client.query('DEALLOCATE d2'))),
+      ...(await tell(client.ask([m.run('DEALLOCATE d2'), m.sync]))),
+      ...(await tell(client.query('ROLLBACK'))),
+      ...(await tell(client.ask([m.runNamed('d1'), m.sync]))),
+      ...(await tell(client.ask([m.runNamed('d2'), m.sync]))),
+    ],
+    'DEALLOCATE drops what its portal says, whatever is bound besides': async (client) => [
+      ...(await tell(client.ask([m.parse('d3', 'SELECT 26'), m.parse('d4', 'DEALLOCATE d3'), m.sync]))),
+      ...(await tell(
+        client.ask([
+          m.bind({ portal: 'p', statement: 'd3' }),
+          m.bind({ portal: 'q', statement: 'd4' }),
+          m.execute('p'),
+          m.execute('q'),
+          m.sync,
+        ]),
+      )),
+      ...(await tell(client.ask([m.runNamed('d3'), m.sync]))),
+    ],
     'Describe tells parameters and columns': (client) =>
       tell(
         client.ask([
@@ -294,8 +309,8 @@ describe('a named prepared statement', () => {
   for (const [name, script] of Object.entries(scripts)) {
     test(`${name}, like on a connection of its own`, async () => {
       // A second time, when the server has the statements already.
-      const first = await sameAsDirect('one', script);
-      assert.deepEqual(await sameAsDirect('one', script), first);
+      const first = await sameAsDirect(stage(), 'one', script);
+      assert.deepEqual(await sameAsDirect(stage(), 'one', script), first);
     });
   }
 });
@@ -353,26 +368,6 @@ describe('a server with as many statements as it may have', () => {
     }
     client.quit();
   });
-
-  test('gives random batches of several clients the answers of connections of their own', async () => {
-    const script = fc.array(batch, { minLength: 1, maxLength: 6 });
-    await fc.assert(
-      fc.asyncProperty(fc.array(script, { minLength: 2, maxLength: 3 }), async (scripts) => {
-        const runs = scripts.map((batches, n) =>
-          sameAsDirect('two', async (client) => {
-            const text = (statement: string): string => `SELECT '${statement} of client ${String(n)}'`;
-            const lines: string[] = [];
-            for (const steps of [...batches, [() => m.query('ROLLBACK')]]) {
-              lines.push(...(await tell(client.ask(steps.map((act) => act(text))))));
-            }
-            return lines;
-          }),
-        );
-        await Promise.all(runs);
-      }),
-      { numRuns: 40 },
-    );
-  });
 });
 
 describe('the unnamed statement', () => {
@@ -381,7 +376,7 @@ describe('the unnamed statement', () => {
     assert.deepEqual(await tell(one.ask([m.parse('', "SELECT 'of one'"), m.sync])), ['1', 'Z I']);
     assert.deepEqual(await tell(other.ask([m.parse('', "SELECT 'of other'"), m.sync])), ['1', 'Z I']);
     for (let round = 0; round < 3; round++) {
-      const held = await occupy('two');
+      const held = await occupy(stage(), 'two');
       assert.deepEqual(m.valuesOf(await one.ask([m.bind(), m.execute(), m.sync])), ['of one']);
       assert.deepEqual(m.valuesOf(await other.ask([m.bind(), m.execute(), m.sync])), ['of other']);
       await held.letGo();
@@ -422,8 +417,51 @@ describe('the unnamed statement', () => {
     other.quit();
   });
 
+  test('of another client is not there either for what was sent behind a batch that has not been answered', async () => {
+    const [one, other] = [await stage().login('one'), await stage().login('one')];
+    await one.ask([m.parse('', "SELECT 'secret'"), m.sync]);
+    const replies = await other.ask(
+      [m.parse('bad', 'SELEKT'), m.parse('', "SELECT 'mine'"), m.sync, m.runNamed(''), m.sync],
+      2,
+    );
+    assert.deepEqual(m.errorsOf(replies), ['42601', '26000']);
+    one.quit();
+    other.quit();
+  });
+
+  test('that was refused is gone, and one that was skipped leaves the one before it', async () => {
+    await sameAsDirect(stage(), 'two', async (client) => {
+      const lines: string[] = [];
+      for (const end of [
+        [m.parse('', 'SELEKT'), m.sync],
+        [m.parse('bad', 'SELEKT'), m.parse('', 'SELECT 3'), m.sync],
+        [m.parse('bad', 'SELEKT'), m.closeStatement(), m.query('SELECT 4'), m.sync],
+        [m.query('SELEKT')],
+      ]) {
+        lines.push(...(await tell(client.ask([m.parse('', 'SELECT 2'), m.sync]))));
+        lines.push(...(await tell(client.ask(end))));
+        lines.push(...(await tell(client.ask([m.runNamed(''), m.sync]))));
+      }
+      return lines;
+    });
+  });
+
+  test('is parsed under what its client has set, on whichever server that is', async () => {
+    const client = await stage().login('two', { TimeZone: 'UTC' });
+    const tokyo = await stage().login('two', { TimeZone: 'Asia/Tokyo' });
+    await client.ask([m.parse('', "SELECT '2020-01-01'::timestamptz::text"), m.sync]);
+    for (let round = 0; round < 3; round++) {
+      const held = await occupy(stage(), 'two');
+      await tokyo.query('SELECT 1');
+      assert.deepEqual(m.valuesOf(await client.ask([m.runNamed(''), m.sync])), ['2020-01-01 00:00:00+00']);
+      await held.letGo();
+    }
+    client.quit();
+    tokyo.quit();
+  });
+
   test('ends with a simple query, and with Close', async () => {
-    await sameAsDirect('one', async (client) => {
+    await sameAsDirect(stage(), 'one', async (client) => {
       const lines: string[] = [];
       for (const end of [[m.query('SELECT 1')], [m.closeStatement(), m.sync]]) {
         lines.push(...(await tell(client.ask([m.parse('', 'SELECT 2'), m.sync]))));

@@ -23,18 +23,21 @@ describe('parseErrorFields', () => {
           message,
           detail,
           hint,
+          routine: undefined,
         });
       }),
     );
   });
 
-  test('takes the severity that is not localized', () => {
-    const body = Buffer.from('SFEHLER\0VERROR\0C42P01\0Mno\0\0');
-    assert.equal(parseErrorFields(body, 0, body.length).severity, 'ERROR');
+  test('takes the severity that is not localized, and the routine', () => {
+    const body = Buffer.from('SFEHLER\0VERROR\0C42P01\0Mno\0Rrelation\0\0');
+    const { severity, routine } = parseErrorFields(body, 0, body.length);
+    assert.deepEqual({ severity, routine }, { severity: 'ERROR', routine: 'relation' });
   });
 
   test('makes do with what there is', () => {
-    const empty = { severity: 'ERROR', sqlState: 'XX000', message: '', detail: undefined, hint: undefined };
+    const nothing = { detail: undefined, hint: undefined, routine: undefined };
+    const empty = { severity: 'ERROR', sqlState: 'XX000', message: '', ...nothing };
     assert.deepEqual(parseErrorFields(Buffer.alloc(0), 0, 0), empty);
     assert.deepEqual(parseErrorFields(Buffer.of(0), 0, 1), empty);
     const frame = noticeResponse('hello', 'there');

@@ -1,0 +1,83 @@
+/** Messages about prepared statements, with the names that statements have on servers, and errors with those that their clients know. */
+import { errorResponse } from '../protocol/backend.ts';
+import type { ErrorFields } from '../protocol/error-fields.ts';
+import { ClientError } from '../protocol/errors.ts';
+import { FrameWriter } from '../protocol/frame-writer.ts';
+import { writeClose } from '../protocol/frontend.ts';
+import { Backend, Frontend, HEADER_SIZE } from '../protocol/message-types.ts';
+import { SqlState } from '../protocol/sql-state.ts';
+import { changedStatement, givenName, type PreparedStatement } from '../session/prepared-statements.ts';
+import type { NamedStatement } from '../session/statement-changes.ts';
+
+/** Errors whose text names a statement. */
+const namingErrors: ReadonlySet<string> = new Set([
+  SqlState.protocolViolation,
+  SqlState.undefinedStatement,
+  SqlState.duplicateStatement,
+]);
+
+export const parseBytes = ({ name, definition }: PreparedStatement): Buffer => parseAs(name, definition);
+
+/** Parse under another name. */
+export const parseAs = (name: string, definition: Buffer): Buffer =>
+  new FrameWriter().begin(Frontend.parse).cstring(name).bytes(definition).end().take();
+
+export function closeBytes({ name }: PreparedStatement): Buffer {
+  const writer = new FrameWriter();
+  writeClose(writer, 'S', name);
+  return writer.take();
+}
+
+export const describeBytes = ({ name }: PreparedStatement): Buffer =>
+  new FrameWriter().begin(Frontend.describe).text('S').cstring(name).end().take();
+
+/** The frame from `start` to `end` with another name where one is, from `nameAt` to `nameEnd` (its zero included). */
+export const withName = (
+  chunk: Buffer,
+  start: number,
+  end: number,
+  nameAt: number,
+  nameEnd: number,
+  name: string,
+): Buffer =>
+  new FrameWriter()
+    .begin(chunk.readUInt8(start))
+    .bytes(chunk.subarray(start + HEADER_SIZE, nameAt))
+    .cstring(name)
+    .bytes(chunk.subarray(nameEnd, end))
+    .end()
+    .take();
+
+/** An error about a statement that its client calls `named.name`, as the client is to see it; undefined: as it is. */
+export function errorAbout(
+  named: NamedStatement,
+  chunk: Buffer,
+  start: number,
+  end: number,
+  { sqlState, message }: ErrorFields,
+): Buffer | undefined {
+  if (named.statement === changedStatement && sqlState === SqlState.undefinedStatement) return resultChanged;
+  if (!namingErrors.has(sqlState)) return undefined;
+  const [found] = givenName.exec(message) ?? [];
+  if (found === undefined) return undefined;
+  const body = chunk.subarray(start + HEADER_SIZE, end);
+  const at = body.indexOf(found, 0, 'latin1');
+  return new FrameWriter()
+    .begin(Backend.errorResponse)
+    .bytes(body.subarray(0, at))
+    .bytes(Buffer.from(named.name, 'latin1'))
+    .bytes(body.subarray(at + found.length))
+    .end()
+    .take();
+}
+
+const resultChanged = errorResponse(
+  new ClientError('cached plan must not change result type', {
+    severity: 'ERROR',
+    sqlState: SqlState.featureNotSupported,
+  }),
+);
+
+/** Whether PostgreSQL has found that a statement returns other columns now than when it was parsed. */
+export const saysResultChanged = ({ sqlState, routine }: ErrorFields): boolean =>
+  sqlState === SqlState.featureNotSupported && routine === 'RevalidateCachedQuery';

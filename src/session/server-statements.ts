@@ -1,0 +1,75 @@
+/** The prepared statements that one server has. */
+import type { PreparedStatement } from './prepared-statements.ts';
+
+/** Whether a statement that is on the server may be used; undefined: it is not there. */
+export type Presence = 'usable' | 'retired' | undefined;
+
+export class ServerStatements {
+  /** Least recently used first. */
+  readonly #statements = new Map<PreparedStatement, Presence>();
+  #retired = 0;
+  /** In which batch of messages something on its way changes what is here, or what its client calls so; the last one. */
+  #changedIn: number | undefined;
+
+  get size(): number {
+    return this.#statements.size;
+  }
+
+  presence(statement: PreparedStatement): Presence {
+    return this.#statements.get(statement);
+  }
+
+  /** Whether the server has it; asking counts as use. */
+  use(statement: PreparedStatement): boolean {
+    if (this.#statements.get(statement) !== 'usable') return false;
+    this.#statements.delete(statement);
+    this.#statements.set(statement, 'usable');
+    return true;
+  }
+
+  place(statement: PreparedStatement, presence: Presence): void {
+    if (this.#statements.get(statement) === 'retired') this.#retired--;
+    if (presence === undefined) this.#statements.delete(statement);
+    else this.#statements.set(statement, presence);
+    if (presence === 'retired') this.#retired++;
+  }
+
+  /** Nobody is to use it here any more: it is closed when the next one comes. */
+  retire(statement: PreparedStatement): void {
+    if (this.#statements.has(statement)) this.place(statement, 'retired');
+  }
+
+  clear(): void {
+    this.#statements.clear();
+    this.#retired = 0;
+  }
+
+  [Symbol.iterator](): IterableIterator<[PreparedStatement, Presence]> {
+    return this.#statements.entries();
+  }
+
+  /** What is to be closed: one that is retired, or the least recently used one if there are more than `limit`. */
+  surplus(limit: number): PreparedStatement | undefined {
+    if (this.#retired > 0) {
+      for (const [statement, presence] of this.#statements) if (presence === 'retired') return statement;
+    }
+    if (this.#statements.size <= limit) return undefined;
+    const [oldest] = this.#statements.keys();
+    return oldest;
+  }
+
+  /** A message that changes something goes out, in batch number `batch`. */
+  changing(batch: number): void {
+    this.#changedIn = batch;
+  }
+
+  /** The server owes no answer any more. */
+  settled(): void {
+    this.#changedIn = undefined;
+  }
+
+  /** Something may yet fail to be as it is said to be here, and not take with it what is sent in `batch`. */
+  isUncertain(batch: number): boolean {
+    return this.#changedIn !== undefined && this.#changedIn !== batch;
+  }
+}

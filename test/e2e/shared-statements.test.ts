@@ -1,0 +1,287 @@
+/** One text prepared by several clients, whose settings and schema may differ: each gets what it would get on a connection of its own. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { occupy, type Occupied, sameAsDirect, tell } from '../support/as-direct.ts';
+import * as m from '../support/messages.ts';
+import { useStage } from '../support/stage.ts';
+
+const stage = useStage({ databases: { one: 'pool_size = 1', two: 'pool_size = 2' } });
+
+/** Of a pool with two servers one, which another client has for a while: whoever comes now meets the other. */
+const occupyOneOf = (database: string): Promise<Occupied> | undefined =>
+  database === 'two' ? occupy(stage(), database) : undefined;
+
+describe('a statement that several clients have', () => {
+  const EPOCH = "SELECT extract(epoch FROM '2020-01-01 00:00'::timestamptz)::int";
+  const UTC = String(Date.UTC(2020, 0, 1) / 1000);
+  const TOKYO = String(Date.UTC(2020, 0, 1) / 1000 - 9 * 3600);
+
+  test('means what it says under the settings of each', async () => {
+    for (const database of ['one', 'two']) {
+      const utc = await stage().login(database, { TimeZone: 'UTC' });
+      const tokyo = await stage().login(database, { TimeZone: 'Asia/Tokyo' });
+      for (const client of [utc, tokyo]) await client.ask([m.parse('epoch', EPOCH), m.sync]);
+      for (let round = 0; round < 4; round++) {
+        const held = await occupyOneOf(database);
+        assert.deepEqual(m.valuesOf(await utc.ask([m.runNamed('epoch'), m.sync])), [UTC]);
+        assert.deepEqual(m.valuesOf(await tokyo.ask([m.runNamed('epoch'), m.sync])), [TOKYO]);
+        await held?.letGo();
+      }
+      utc.quit();
+      tokyo.quit();
+    }
+  });
+
+  test('is not parsed again under the settings of one for all the others', async () => {
+    const epoch = `${EPOCH} FROM analyzed`;
+    await stage().sql('CREATE TABLE analyzed AS SELECT 1');
+    const changing = await stage().login('one', { TimeZone: 'UTC' });
+    const other = await stage().login('one', { TimeZone: 'UTC' });
+    for (const client of [changing, other]) await client.ask([m.parse('epoch', epoch), m.sync]);
+    await changing.query("SET TimeZone = 'Asia/Tokyo'");
+    // It makes PostgreSQL parse again what reads this table.
+    await stage().sql('ANALYZE analyzed');
+    await changing.ask([m.runNamed('epoch'), m.sync]);
+    assert.deepEqual(m.valuesOf(await other.ask([m.runNamed('epoch'), m.sync])), [UTC]);
+    await changing.query("SET TimeZone = 'UTC'");
+    assert.deepEqual(m.valuesOf(await changing.ask([m.runNamed('epoch'), m.sync])), [UTC]);
+    changing.quit();
+    other.quit();
+  });
+
+  test('reads the tables that the search_path of each has first', async () => {
+    await stage().sql(`CREATE SCHEMA "left"; CREATE TABLE "left".things AS SELECT 1 AS n;
+      CREATE SCHEMA "right"; CREATE TABLE "right".things AS SELECT 'a' AS t, 'b' AS u;`);
+    for (const database of ['one', 'two']) {
+      const left = await stage().login(database, { search_path: '"left"' });
+      const right = await stage().login(database, { search_path: '"right"' });
+      for (let round = 0; round < 3; round++) {
+        const name = `things${String(round)}`;
+        const act = [
+          m.parse(name, 'SELECT * FROM things'),
+          m.describeStatement(name),
+          m.runNamed(name),
+          m.sync,
+        ];
+        const held = await occupyOneOf(database);
+        const ofLeft = ['1', 't 0000', 'T n:23', '2', 'D 1', 'C SELECT 1', 'Z I'];
+        const ofRight = ['1', 't 0000', 'T t:25|u:25', '2', 'D a|b', 'C SELECT 1', 'Z I'];
+        assert.deepEqual(await tell(left.ask(act)), ofLeft);
+        assert.deepEqual(await tell(right.ask(act)), ofRight);
+        await held?.letGo();
+        assert.deepEqual(m.valuesOf(await left.ask([m.runNamed('things0'), m.sync])), ['1']);
+        assert.deepEqual(m.valuesOf(await right.ask([m.runNamed('things0'), m.sync])), ['a', 'b']);
+      }
+      left.quit();
+      right.quit();
+    }
+  });
+
+  test('follows its client to another search_path', async () => {
+    await stage().sql('CREATE SCHEMA here; CREATE TABLE here.place AS SELECT 1 AS n');
+    await stage().sql('CREATE SCHEMA there; CREATE TABLE there.place AS SELECT 2 AS n');
+    await sameAsDirect(stage(), 'one', async (client) => [
+      ...(await tell(client.query('SET search_path = here'))),
+      ...(await tell(client.ask([m.parse('where', 'SELECT n FROM place'), m.runNamed('where'), m.sync]))),
+      ...(await tell(client.query('SET search_path = there'))),
+      ...(await tell(client.ask([m.runNamed('where'), m.describeStatement('where'), m.sync]))),
+      ...(await tell(client.query('RESET search_path'))),
+      ...(await tell(client.ask([m.runNamed('where'), m.sync]))),
+    ]);
+  });
+
+  test('is parsed anew for whoever prepares it behind a change of the schema', async () => {
+    await stage().sql('CREATE TABLE growing (a int)');
+    const ALL = 'SELECT * FROM growing';
+    const [old, changing] = [await stage().login('one'), await stage().login('one')];
+    await old.ask([m.parse('all', ALL), m.runNamed('all'), m.sync]);
+    const changes = [
+      [m.query('ALTER TABLE growing ADD COLUMN b int')],
+      [m.run('ALTER TABLE growing ADD COLUMN c int'), m.sync],
+      [m.query('BEGIN; ALTER TABLE growing ADD COLUMN d int; COMMIT')],
+    ];
+    for (const [n, ddl] of changes.entries()) {
+      await changing.ask(ddl);
+      const fresh = await stage().login('one');
+      const columns = ['a', 'b', 'c', 'd'].slice(0, n + 2);
+      assert.deepEqual(
+        await tell(fresh.ask([m.parse('all', ALL), m.describeStatement('all'), m.runNamed('all'), m.sync])),
+        ['1', 't 0000', `T ${columns.map((column) => `${column}:23`).join('|')}`, '2', 'C SELECT 0', 'Z I'],
+      );
+      fresh.quit();
+    }
+    old.quit();
+    changing.quit();
+  });
+
+  test('is parsed anew also for whoever prepared it while a change of the schema was not committed', async () => {
+    await stage().sql('CREATE SCHEMA first; CREATE TABLE public.shadowed AS SELECT 1 AS old');
+    const ALL = 'SELECT * FROM shadowed';
+    const path = { search_path: 'first, public' };
+    const [changing, early] = [await stage().login('two', path), await stage().login('two', path)];
+    await changing.query('BEGIN; CREATE TABLE first.shadowed (new int)');
+    assert.deepEqual(await tell(early.ask([m.parse('all', ALL), m.describeStatement('all'), m.sync])), [
+      '1',
+      't 0000',
+      'T old:23',
+      'Z I',
+    ]);
+    await changing.query('COMMIT');
+    assert.deepEqual(await tell(early.ask([m.parse('again', ALL), m.describeStatement('again'), m.sync])), [
+      '1',
+      't 0000',
+      'T new:23',
+      'Z I',
+    ]);
+    changing.quit();
+    early.quit();
+  });
+
+  test('cannot be reached by the name that it has on servers', async () => {
+    const [owner, thief] = [await stage().login('one'), await stage().login('one')];
+    const SECRET = "SELECT 'secret'";
+    await owner.ask([m.parse('mine', SECRET), m.runNamed('mine'), m.sync]);
+    const found = await owner.ask([
+      m.run('SELECT name FROM pg_prepared_statements WHERE statement = $1', [SECRET]),
+      m.sync,
+    ]);
+    const [name] = m.valuesOf(found);
+    assert.ok(typeof name === 'string' && name.startsWith('ostler_'));
+    const missing = `E 26000 prepared statement "${name}" does not exist`;
+    assert.deepEqual(await tell(thief.ask([m.runNamed(name), m.sync])), [missing, 'Z I']);
+    assert.deepEqual(await tell(thief.ask([m.describeStatement(name), m.sync])), [missing, 'Z I']);
+    assert.deepEqual(await tell(thief.ask([m.closeStatement(name), m.sync])), ['3', 'Z I']);
+    assert.deepEqual(await tell(thief.query(`DEALLOCATE ${name}`)), [missing, 'Z I']);
+    assert.deepEqual(await tell(thief.ask([m.run(`DEALLOCATE ${name}`), m.sync])), [
+      '1',
+      '2',
+      missing,
+      'Z I',
+    ]);
+    assert.deepEqual(m.valuesOf(await owner.ask([m.runNamed('mine'), m.sync])), ['secret']);
+    owner.quit();
+    thief.quit();
+  });
+});
+
+describe('a statement that would return other columns than its client was told', () => {
+  const CHANGED = ['E 0A000 cached plan must not change result type', 'Z I'];
+  const described = m.describeStatement('all');
+  let texts = 0;
+
+  /** Prepared (and `said`) on one server, and after `ddl` run on another one. */
+  async function elsewhere(ddl: string, said: readonly Buffer[]): Promise<string[]> {
+    await stage().sql('DROP TABLE IF EXISTS changing; CREATE TABLE changing AS SELECT 1 AS a');
+    const [client, changing] = [await stage().login('two'), await stage().login('two')];
+    const all = `SELECT * FROM changing -- ${String(++texts)}`;
+    await client.ask([m.parse('all', all), ...said, m.run('SELECT pg_backend_pid()'), m.sync]);
+    const held = await occupy(stage(), 'two');
+    await changing.query(ddl);
+    const lines = await tell(client.ask([m.runNamed('all'), m.sync]));
+    assert.deepEqual(await tell(client.ask([m.runNamed('all'), m.sync])), lines);
+    await held.letGo();
+    const fresh = [m.closeStatement('all'), m.parse('all', all), m.runNamed('all'), m.sync];
+    assert.deepEqual(m.errorsOf(await client.ask(fresh)), []);
+    client.quit();
+    changing.quit();
+    return lines;
+  }
+
+  test('fails on every server, also where it was not there', async () => {
+    for (const ddl of [
+      'ALTER TABLE changing ADD COLUMN b int',
+      'ALTER TABLE changing RENAME a TO b',
+      'ALTER TABLE changing ALTER a TYPE text',
+      'DROP TABLE changing; CREATE TABLE changing (a int8)',
+    ]) {
+      assert.deepEqual(await elsewhere(ddl, [described]), CHANGED, ddl);
+    }
+  });
+
+  test('is parsed again if its client was told nothing of them', async () => {
+    const lines = await elsewhere('ALTER TABLE changing ADD COLUMN b int', []);
+    assert.deepEqual(lines, ['2', 'D 1|NULL', 'C SELECT 1', 'Z I']);
+  });
+
+  test('is any, as long as it returns the same', async () => {
+    for (const ddl of [
+      'CREATE INDEX ON changing (a)',
+      'DROP TABLE changing; CREATE TABLE changing AS SELECT 1 AS a',
+      'ALTER TABLE changing ADD COLUMN b int; ALTER TABLE changing DROP COLUMN b',
+    ]) {
+      const lines = await elsewhere(ddl, [described]);
+      assert.deepEqual(lines, ['2', 'D 1', 'C SELECT 1', 'Z I'], ddl);
+    }
+  });
+
+  test('says so in the middle of a pipeline and of a transaction', async () => {
+    await stage().sql('CREATE TABLE piped AS SELECT 1 AS a');
+    const [client, changing] = [await stage().login('two'), await stage().login('two')];
+    await client.ask([m.parse('piped', 'SELECT * FROM piped'), m.describeStatement('piped'), m.sync]);
+    const held = await occupy(stage(), 'two');
+    await changing.query('ALTER TABLE piped ADD COLUMN b int');
+    const replies = await client.ask(
+      [
+        [m.run('BEGIN'), m.run('SELECT 1'), m.runNamed('piped'), m.run('SELECT 2'), m.sync],
+        [m.runNamed('piped'), m.sync, m.query('ROLLBACK')],
+        [m.run('SELECT 3'), m.runNamed('piped'), m.run('SELECT 4'), m.sync, m.query('SELECT 5')],
+      ].flat(),
+      5,
+    );
+    assert.deepEqual(m.valuesOf(replies), ['1', '3', '5']);
+    assert.deepEqual(m.errorsOf(replies), ['0A000', '25P02', '0A000']);
+    await held.letGo();
+    client.quit();
+    changing.quit();
+  });
+
+  test('fails on a server that has it, and whoever prepares it then is not given that one, whoever changed the schema', async () => {
+    await stage().sql('CREATE TABLE altered AS SELECT 1 AS a');
+    const ALL = 'SELECT * FROM altered';
+    const client = await stage().login('one');
+    await client.ask([m.parse('all', ALL), described, m.sync]);
+    const ways = [
+      [m.closeStatement('all'), m.sync],
+      [m.run('DEALLOCATE "all"'), m.sync],
+      [m.query('DEALLOCATE "all"')],
+    ];
+    for (const [n, way] of ways.entries()) {
+      await stage().sql(`ALTER TABLE altered ADD COLUMN c${String(n)} int`);
+      assert.deepEqual(await tell(client.ask([m.runNamed('all'), m.sync])), CHANGED);
+      assert.deepEqual(await tell(client.ask([m.runNamed('all'), m.sync])), CHANGED);
+      const other = `other${String(n)}`;
+      const replies = await client.ask([
+        m.parse(other, ALL),
+        m.describeStatement(other),
+        m.runNamed(other),
+        m.sync,
+      ]);
+      assert.equal(m.valuesOf(replies).length, n + 2);
+      await client.ask(way);
+      const again = await client.ask([m.parse('all', ALL), described, m.runNamed('all'), m.sync]);
+      assert.equal(m.valuesOf(again).length, n + 2);
+    }
+    client.quit();
+  });
+
+  test('fails too when that is because of the search_path, and parameters keep their types', async () => {
+    await stage().sql(`CREATE SCHEMA narrow; CREATE TABLE narrow.sized (n int);
+      CREATE SCHEMA wide; CREATE TABLE wide.sized (n int8)`);
+    await sameAsDirect(stage(), 'one', async (client) => [
+      ...(await tell(client.query('SET search_path = narrow'))),
+      ...(await tell(
+        client.ask([m.parse('read', 'SELECT * FROM sized'), m.describeStatement('read'), m.sync]),
+      )),
+      ...(await tell(
+        client.ask([m.parse('write', 'INSERT INTO sized VALUES ($1)'), m.describeStatement('write'), m.sync]),
+      )),
+      ...(await tell(client.query('SET search_path = wide'))),
+      ...(await tell(client.ask([m.runNamed('read'), m.sync]))),
+      ...(await tell(client.ask([m.runNamed('write', ['3000000000']), m.sync]))),
+      ...(await tell(client.ask([m.describeStatement('write'), m.runNamed('write', ['3']), m.sync]))),
+      ...(await tell(client.query('SET search_path = narrow'))),
+      ...(await tell(client.ask([m.runNamed('read'), m.runNamed('write', ['4']), m.sync]))),
+      ...(await tell(client.query('TRUNCATE narrow.sized'))),
+    ]);
+  });
+});
