@@ -66,13 +66,13 @@ export class Settling {
   /** In front of such a statement: what it must not find is taken away. */
   prepareFor(client: ClientSession, { bits }: StatementHints): void {
     if ((bits & Hint.sequences) !== 0) this.#readsSequence(client);
+    if ((bits & Hint.database) !== 0) client.pool.wantDatabasesLeft();
   }
 
   /** Such a statement is on its way. */
   note(hints: StatementHints): void {
     if (hints === noHints) return;
     if ((hints.bits & Hint.nextval) !== 0) this.#server.mayHaveDrawn = true;
-    if ((hints.bits & Hint.database) !== 0) client.pool.wantDatabasesLeft();
     this.suspicion.add(hints);
   }
 
