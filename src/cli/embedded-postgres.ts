@@ -17,6 +17,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Account,
   type Binaries,
+  binariesIn,
   type ClusterFiles,
   locateBinaries,
   persistentCluster,
@@ -32,6 +33,8 @@ export interface EmbeddedPostgresOptions {
   readonly folder?: string;
   /** Of a cluster in a folder: a role and its database, made with the cluster. */
   readonly application?: string;
+  /** A folder with the programs of another PostgreSQL; without it npm's are used. */
+  readonly programs?: string;
   /** postgresql.conf settings, such as `{ max_connections: '50' }`. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Files for the data folder by name, such as `pg_hba.conf` or `server.key`; owned by the server's account, 0600. */
@@ -98,7 +101,9 @@ export async function startEmbeddedPostgres(
   options: EmbeddedPostgresOptions = {},
 ): Promise<EmbeddedPostgres> {
   const account = await serverAccount();
-  const binaries = await locateBinaries(account);
+  const binaries = await (options.programs === undefined
+    ? locateBinaries(account)
+    : binariesIn(options.programs));
   const files =
     options.folder === undefined
       ? await temporaryCluster(binaries, account)

@@ -33,7 +33,7 @@ export interface Account {
 }
 
 export interface Binaries {
-  /** Of the package that they come from; its first number is PostgreSQL's. */
+  /** Its first number is PostgreSQL's. */
   readonly version: string;
   readonly initdb: string;
   readonly postgres: string;
@@ -57,13 +57,23 @@ const INITDB_OPTIONS = [
   '--auth=scram-sha-256',
   '--encoding=UTF8',
   '--locale=C',
-  '--locale-provider=builtin',
-  '--builtin-locale=C.UTF-8',
   '--no-sync',
 ];
 
-/** Small and without checksums: a temporary cluster is copied often and never has to survive a crash. */
-const TEMPORARY_INITDB_OPTIONS = [...INITDB_OPTIONS, '--wal-segsize=1', '--no-data-checksums'];
+const majorOf = ({ version }: Binaries): number => Number.parseInt(version, 10);
+
+/** The built-in locale is there from 17 on. */
+const initdbOptions = (binaries: Binaries): string[] =>
+  majorOf(binaries) < 17
+    ? INITDB_OPTIONS
+    : [...INITDB_OPTIONS, '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
+
+/** Small and without checksums, which are the default from 18 on: a temporary cluster is copied often and never has to survive a crash. */
+const temporaryInitdbOptions = (binaries: Binaries): string[] => [
+  ...initdbOptions(binaries),
+  '--wal-segsize=1',
+  ...(majorOf(binaries) < 18 ? [] : ['--no-data-checksums']),
+];
 
 /** The account for a server that we start: as root one that exists everywhere, otherwise ourselves. */
 export async function serverAccount(): Promise<Account | undefined> {
@@ -114,6 +124,15 @@ export async function locateBinaries(account: Account | undefined): Promise<Bina
     });
   }
   return { version, initdb: join(folder, 'bin/initdb'), postgres: join(folder, 'bin/postgres') };
+}
+
+/** The programs in a folder of the caller's, which may be of another version. */
+export async function binariesIn(folder: string): Promise<Binaries> {
+  const postgres = join(folder, 'postgres');
+  const { stdout } = await run(postgres, ['--version']);
+  const version = /\d+(\.\d+)?/.exec(stdout)?.[0];
+  if (version === undefined) throw new Error(`${postgres} does not say of which version it is: ${stdout}`);
+  return { version, initdb: join(folder, 'initdb'), postgres };
 }
 
 async function importNativeFolder(packageName: string): Promise<string> {
@@ -177,7 +196,7 @@ export async function persistentCluster(
   // Renamed when complete: an interrupted initdb must not look like a cluster the next time.
   const staging = join(home, 'data.new');
   await rm(staging, { recursive: true, force: true });
-  await initialise(staging, password, INITDB_OPTIONS, binaries, account);
+  await initialise(staging, password, initdbOptions(binaries), binaries, account);
   await runSingleUser(staging, binaries, account, [
     `CREATE ROLE ${application} LOGIN PASSWORD '${password}'`,
     `CREATE DATABASE ${application} OWNER ${application}`,
@@ -193,16 +212,13 @@ export async function temporaryCluster(
   account: Account | undefined,
 ): Promise<ClusterFiles> {
   const parent = await temporaryFolder(account);
-  const key = fingerprint(
-    binaries.postgres,
-    (await stat(binaries.postgres)).mtimeMs,
-    TEMPORARY_INITDB_OPTIONS,
-  );
+  const options = temporaryInitdbOptions(binaries);
+  const key = fingerprint(binaries.postgres, (await stat(binaries.postgres)).mtimeMs, options);
   const template = join(parent, `ostler-template-${key}`);
   await buildOnce(template, async (staging) => {
     const password = newPassword();
     await writeFile(join(staging, 'password'), password, { mode: 0o600 });
-    await initialise(join(staging, 'data'), password, TEMPORARY_INITDB_OPTIONS, binaries, account);
+    await initialise(join(staging, 'data'), password, options, binaries, account);
   });
 
   const home = await mkdtemp(join(parent, 'ostler-postgres-'));

@@ -19,7 +19,7 @@ import type { ClientDescription, Waiting } from '../pool/port.ts';
 import type { InternedMap } from '../session/interned-map.ts';
 import type { Pin } from '../session/pins.ts';
 import type { SessionState } from '../session/replay.ts';
-import { parseContextOf } from '../session/parse-context.ts';
+import { changesParsing, parseContextOf } from '../session/parse-context.ts';
 import { HintScanner, opaqueHints } from '../sql/hints.ts';
 import { ClientStatements, type Sending } from './client-statements.ts';
 import { Outbox } from './outbox.ts';
@@ -170,7 +170,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   /** What counts of its settings when a statement is parsed; undefined while it is not known for sure. */
   get parseContext(): InternedMap | undefined {
-    if (this.server?.settling.suspicion.ofSettings === true) return undefined;
+    if (this.server !== undefined && changesParsing(this.server.settling.suspicion)) return undefined;
     return parseContextOf(this.sessionState);
   }
 
@@ -203,7 +203,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   received(chunk: Buffer): boolean {
     // Who does not read what it is told is not asked for more: the answers would have to be kept.
     const unread = this.connection.congested;
-    const behind = this.#isBlocked || this.#behindBatches;
+    const behind = this.#isBlocked || this.#isBehindBatches;
     if (unread || this.waiting !== undefined || (behind && this.#heldSize > 0)) {
       this.#hold(chunk, 0);
       return true;
@@ -217,7 +217,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   drained(): void {
     this.server?.connection?.resume();
-    if (this.waiting === undefined && !this.#isBlocked && !this.#behindBatches) this.#resumeHeld();
+    if (this.waiting === undefined && !this.#isBlocked && !this.#isBehindBatches) this.#resumeHeld();
   }
 
   closed(error: Error | undefined): void {
@@ -382,8 +382,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (this.#behindReplay && !server.replaying) {
       this.#behindReplay = false;
       this.#resumeHeld();
-    } else if (this.#behindBatches && !this.statements.stillWaits(server) && !this.connection.congested) {
-      this.#behindBatches = false;
+    } else if (this.#behindBatches && !this.#isBehindBatches && !this.connection.congested) {
       this.#resumeHeld();
     }
     if ((this.#paused & Pause.owed) !== 0 && server.owed.size < MAX_OWED / 2) this.#resume(Pause.owed);
@@ -453,6 +452,12 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     return this.pool.mode === 'transaction' ? this.#limits().maxPreparedStatements : 0;
   }
 
+  /** What was held for batches before it still has to wait for them. */
+  get #isBehindBatches(): boolean {
+    this.#behindBatches &&= this.server !== undefined && this.statements.stillWaits(this.server);
+    return this.#behindBatches;
+  }
+
   /** False: it stays for later. */
   #sent(sending: Sending): boolean {
     this.#behindBatches = sending === 'waits';
@@ -495,7 +500,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (this.#isBlocked) return undefined;
     let server = this.server;
     if (server !== undefined) {
-      if (server.sessionState !== this.sessionState && server.quiet) server.restore(this);
+      // Where nobody asks the server, a replay would take away what nobody knows of.
+      if (server.sessionState !== this.sessionState && this.isTracked && server.quiet) server.restore(this);
     } else {
       this.requestedAt = Date.now();
       const found = this.pool.acquire(this);

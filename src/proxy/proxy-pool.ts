@@ -17,7 +17,7 @@ import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { query } from '../protocol/frontend.ts';
 import { InternedMap } from '../session/interned-map.ts';
-import { isCleanable } from '../session/pins.ts';
+import { cleaningOf } from '../session/pins.ts';
 import { SharedStatements } from '../session/prepared-statements.ts';
 import { Schema } from '../session/schema.ts';
 import { audit } from './audit.ts';
@@ -168,6 +168,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
 
   /** A client went away and was linked to `server`. */
   clientLeft(server: ServerSession, client: ClientSession, reason: ClientDisconnectReason): void {
+    const cleaning = cleaningOf(server.settling.leavingsOf(client));
     server.unlink();
     if (server.state.kind !== 'active') return;
     if (client.midMessage) {
@@ -178,7 +179,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     }
     const busy = !server.quiet;
     const saidGoodbye = reason === 'client_close_request';
-    if (client.pin !== undefined && !isCleanable(client.pin)) {
+    if (client.isTracked && cleaning === 'nothing') {
       // Closed with everything in it. What runs is not waited for.
       this.pool.close(server, 'session state cannot be cleaned');
       if (busy) void this.#sendCancel(server, () => server.state.kind === 'closing');
@@ -188,7 +189,12 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     if (busy) this.#abandoned.set(server, saidGoodbye ? this.#context.clock.now() : undefined);
     if (busy && !saidGoodbye) this.#cancelAbandoned(server);
     clean(server, {
-      resetQuery: this.#resetQuery(client),
+      resetQuery:
+        this.mode === 'session'
+          ? this.#context.settings().server_reset_query
+          : cleaning === 'all'
+            ? 'DISCARD ALL'
+            : '',
       hasLeftovers: client.isTracked,
       ended: (_, goOn) => {
         this.#abandoned.delete(server);
@@ -198,13 +204,6 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       done: () => this.release(server),
       failed: (_, why) => this.pool.close(server, why),
     });
-  }
-
-  #resetQuery({ pin }: ClientSession): string {
-    if (this.mode === 'session') return this.#context.settings().server_reset_query;
-    return pin?.reasons.some((reason) => reason === 'prepare' || reason === 'policy') === true
-      ? 'DISCARD ALL'
-      : '';
   }
 
   /** What a fresh session reports; asks a server if none has told yet. @throws {ClientError} the server's own error */

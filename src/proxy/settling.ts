@@ -129,6 +129,14 @@ export class Settling {
     return false;
   }
 
+  /** What the client may have left of what only some kinds of cleaning take away: as far as is known, and by what has not been asked yet. */
+  leavingsOf({ pin }: ClientSession): readonly PinReason[] {
+    const { bits } = this.suspicion;
+    const reasons = [...(pin?.reasons ?? [])];
+    if ((bits & (Hint.prepare | Hint.opaque)) !== 0) reasons.push('prepare');
+    return [...reasons, ...lastingReasons(bits)];
+  }
+
   /** The client has gone: what comes is of no interest. */
   abandon(): void {
     this.#asking = settled;
@@ -225,9 +233,7 @@ export class Settling {
   #conclude(client: ClientSession, found: readonly PinReason[]): void {
     const { suspicion } = this;
     const { bits } = suspicion;
-    const reasons = [...found];
-    if ((bits & Hint.permanent) !== 0) reasons.push('permanent');
-    if ((bits & Hint.seed) !== 0) reasons.push('seed');
+    const reasons = [...found, ...lastingReasons(bits)];
     if (client.readsSequences && this.#server.mayHaveDrawn) reasons.push('sequence');
     if ([...suspicion.names].some((name) => !isPlainName(name))) reasons.push('unknown_setting');
     if ((bits & (Hint.functions | Hint.opaque)) !== 0) this.#server.mayHaveLeftovers = true;
@@ -238,6 +244,14 @@ export class Settling {
       client.statements.unpinned(this.#server);
     if (before === undefined && client.pin !== undefined) this.#server.owner.pinned(this.#server, client);
   }
+}
+
+/** What nothing but the end of the session takes back: the server need not be asked. */
+function lastingReasons(bits: number): PinReason[] {
+  const reasons: PinReason[] = [];
+  if ((bits & Hint.permanent) !== 0) reasons.push('permanent');
+  if ((bits & Hint.seed) !== 0) reasons.push('seed');
+  return reasons;
 }
 
 /** The server has none of it, whatever the client has set: unless it was asked for, it is what it was. */

@@ -5,23 +5,9 @@
  * enough). So a prepared statement may be shared only by clients that have the same of these.
  */
 import { InternedMap } from './interned-map.ts';
+import { countsInParsing, Hint } from '../sql/hints.ts';
 import type { SessionState } from './replay.ts';
-
-const parseTimeSettings: ReadonlySet<string> = new Set([
-  'search_path',
-  'timezone',
-  'datestyle',
-  'intervalstyle',
-  'standard_conforming_strings',
-  'backslash_quote',
-  'array_nulls',
-  'transform_null_equals',
-  'xmloption',
-  'bytea_output',
-  'extra_float_digits',
-  'lc_monetary',
-  'client_encoding',
-]);
+import type { Suspicion } from './suspicion.ts';
 
 const contexts = new WeakMap<SessionState, InternedMap>();
 
@@ -29,8 +15,15 @@ const contexts = new WeakMap<SessionState, InternedMap>();
 export function parseContextOf(state: SessionState): InternedMap {
   let context = contexts.get(state);
   if (context === undefined) {
-    context = InternedMap.of([...state].filter(([name]) => parseTimeSettings.has(name)));
+    context = InternedMap.of([...state].filter(([name]) => countsInParsing(name)));
     contexts.set(state, context);
   }
   return context;
+}
+
+/** Whether some of that may have changed, or be about to, if only until the transaction ends. */
+export function changesParsing({ bits, names }: Suspicion): boolean {
+  if ((bits & (Hint.opaque | Hint.resetAll | Hint.localParsing)) !== 0) return true;
+  for (const name of names) if (countsInParsing(name)) return true;
+  return false;
 }

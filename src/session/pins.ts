@@ -52,4 +52,8 @@ export function pinAfter(before: Pin | undefined, found: readonly PinReason[], n
   return { reasons: PIN_REASONS.filter((reason) => reasons.has(reason)), since: before?.since ?? now };
 }
 
-export const isCleanable = (pin: Pin): boolean => !pin.reasons.some((reason) => uncleanable.has(reason));
+/** How a server is cleaned of what a client may have left there; "nothing" but closing it helps, "all" of its prepared statements go too. */
+export function cleaningOf(reasons: readonly PinReason[]): 'sweep' | 'all' | 'nothing' {
+  if (reasons.some((reason) => uncleanable.has(reason))) return 'nothing';
+  return reasons.some((reason) => reason === 'prepare' || reason === 'policy') ? 'all' : 'sweep';
+}

@@ -71,13 +71,9 @@ export class Suspicion {
   /** Texts that create nothing but temporary objects, less the tags that have come. */
   #temporary = 0;
 
+  /** Something may be left in the session. */
   get any(): boolean {
-    return this.bits !== 0;
-  }
-
-  /** The settings are not known for sure: some may be about to change. */
-  get ofSettings(): boolean {
-    return (this.bits & (Hint.settings | Hint.opaque | Hint.resetAll)) !== 0;
+    return (this.bits & ~Hint.localParsing) !== 0;
   }
 
   /** What pins a client may have come, temporary objects too. */

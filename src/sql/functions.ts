@@ -17,8 +17,8 @@ export const EFFECT_SHIFT = 3;
 
 /** Keywords that can be names of functions too, but are nearly always what comes before a parenthesis in the grammar. */
 const BEFORE_PARENTHESES =
-  'by columns conflict copy cross cube escape explain filter full ilike include inner insert is join key like ' +
-  'materialized natural of operator over passing prepare rollup rows set sets similar varying within';
+  'by columns conflict cube escape filter ilike insert is join like materialized operator over passing rollup ' +
+  'rows set sets similar varying within zone';
 
 /** Those functions of pg_catalog that leave something in the session, or run what they are given as text. */
 const effects: readonly (readonly [number, string])[] = [

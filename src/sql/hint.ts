@@ -6,7 +6,7 @@ export const Hint = {
   settings: 1,
   /** Some settings may change and the text does not say which: an unreadable set_config, pg_settings written, DO, … */
   opaque: 2,
-  /** What cannot move to another server may have come or gone: holdable cursors, LISTEN, temporary objects. */
+  /** What cannot move to another server may have come or gone: holdable cursors, LISTEN, temporary objects (also by a SELECT … INTO). */
   pins: 4,
   /** A function that takes or frees session-level advisory locks. */
   locks: 8,
@@ -26,8 +26,10 @@ export const Hint = {
   nextval: 1024,
   /** Every CREATE of the text says TEMP, and it has no other DDL: their tags mean nothing to other sessions. */
   temporaryDdl: 2048,
+  /** A setting under which statements are parsed changes, or may, but for its transaction only. */
+  localParsing: 4096,
   /** CREATE, ALTER or DROP DATABASE: it may want a database to which nobody is connected. */
-  database: 4096,
+  database: 8192,
 } as const;
 
 export interface StatementHints {

@@ -5,6 +5,7 @@ import { StatementReader } from './statement-reader.ts';
 
 export { Hint, noHints, opaqueHints, type StatementHints } from './hint.ts';
 export type { Lexing } from './lexer.ts';
+export { countsInParsing } from './setting-names.ts';
 
 /** The hints of a text that comes in pieces. What is kept of it is small, however long the text. */
 export class HintScanner {

@@ -1,18 +1,7 @@
 /** Reads the first tokens of SET, RESET, DISCARD and DEALLOCATE. What is no valid statement does not matter: it changes nothing. */
 import { Hint } from './hint.ts';
-import { MAX_IDENTIFIER, SEED, settingsTouched } from './setting-names.ts';
-
-export interface Token {
-  readonly type: 'word' | 'quoted' | 'literal' | 'symbol' | 'number';
-  /** Words are folded, what was quoted is unquoted; one character a byte. */
-  readonly text: string;
-  /** Where it stands in the text, with its quotes; in bytes. */
-  readonly start: number;
-  readonly end: number;
-}
-
-/** So many tokens are enough for every form of SET with a name of up to five parts. */
-export const TOKENS_NEEDED = 16;
+import { countsInParsing, MAX_IDENTIFIER, SEED, settingsTouched } from './setting-names.ts';
+import type { Token } from './statement-head.ts';
 
 export interface SettingsChange {
   readonly bits: number;
@@ -48,6 +37,10 @@ function change(name: string, resets: boolean): SettingsChange | undefined {
   return { bits: (names.length > 0 ? Hint.settings : 0) | (seeds ? Hint.seed : 0), names, resets };
 }
 
+/** What is undone at the end of the transaction. */
+const changeLocally = (names: readonly string[]): SettingsChange =>
+  names.some(countsInParsing) ? { ...NOTHING, bits: Hint.localParsing } : NOTHING;
+
 function readSet(tokens: readonly Token[]): SettingsChange | undefined {
   let at = 1;
   let local = false;
@@ -58,7 +51,7 @@ function readSet(tokens: readonly Token[]): SettingsChange | undefined {
     if (local || (session && !startsSessionForm(tokens, at))) at++;
   }
   const found = namesSetting(tokens, at) ? readAssignment(tokens, at) : readKeywordForm(tokens, at);
-  return local && found !== undefined ? NOTHING : found;
+  return local && found !== undefined ? changeLocally(found.names) : found;
 }
 
 const namesSetting = (tokens: readonly Token[], at: number): boolean =>

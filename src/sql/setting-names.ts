@@ -24,6 +24,26 @@ export function settingsTouched(name: string): readonly string[] | undefined {
   return [aliases.get(lower) ?? lower];
 }
 
+/** A statement means what it does by these, from when it is parsed on: its literals are evaluated then, and its names looked up. */
+const ofParsing: ReadonlySet<string> = new Set([
+  'search_path',
+  'timezone',
+  'datestyle',
+  'intervalstyle',
+  'standard_conforming_strings',
+  'backslash_quote',
+  'array_nulls',
+  'transform_null_equals',
+  'xmloption',
+  'bytea_output',
+  'extra_float_digits',
+  'lc_monetary',
+  'client_encoding',
+]);
+
+/** Whether statements are parsed differently where `name` (in lower case) is another one. */
+export const countsInParsing = (name: string): boolean => ofParsing.has(name);
+
 /** Only A–Z, as PostgreSQL folds identifiers: other bytes are no letters of one character set. */
 export const fold = (identifier: string): string =>
   /[A-Z]/.test(identifier)

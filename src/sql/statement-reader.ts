@@ -9,8 +9,9 @@ import { CATALOG_FUNCTION, EFFECT_SHIFT, functions, NO_CALL, SET_CONFIG } from '
 import { ANYTHING, Hint, noHints, type StatementHints } from './hint.ts';
 import type { TokenVisitor } from './lexer.ts';
 import { SetConfigCall } from './set-config-call.ts';
-import { readDeallocate, readSetStatement, type Token, TOKENS_NEEDED } from './set-statement.ts';
-import { fold, MAX_IDENTIFIER, SEED, settingsTouched } from './setting-names.ts';
+import { readDeallocate, readSetStatement } from './set-statement.ts';
+import { StatementHead, type Token } from './statement-head.ts';
+import { countsInParsing, fold, MAX_IDENTIFIER, SEED, settingsTouched } from './setting-names.ts';
 import { inQuotes, Name, Word } from './words.ts';
 
 const SEMICOLON = 0x3b;
@@ -23,6 +24,7 @@ const COLON = 0x3a;
 const SYMBOL = 0x100;
 const AFTER_DOT = SYMBOL + DOT;
 const AFTER_CLOSE = SYMBOL + CLOSE;
+const NOTHING = 0;
 const CAST = 0x200;
 const OTHER = 0x201;
 
@@ -32,9 +34,10 @@ const UNQUALIFIED = -1;
 const Last = { other: 0, word: 1, quoted: 2 } as const;
 type Last = (typeof Last)[keyof typeof Last];
 
-/** Behind these stands the name of a table, a type, a CTE, an alias or a statement: "(" behind it opens no arguments. */
+/** Behind these stands what "(" opens no arguments for: how a statement begins, a table, a type, a CTE, an alias. */
 const noFunctionBehind = new Uint8Array(OTHER + 1);
 for (const token of [
+  NOTHING,
   Word.into,
   Word.as,
   Word.with,
@@ -44,6 +47,7 @@ for (const token of [
   Word.prepare,
   Word.execute,
   Word.copy,
+  Word.ordinality,
   CAST,
 ])
   noFunctionBehind[token] = 1;
@@ -70,7 +74,7 @@ export class StatementReader implements TokenVisitor {
 
   /** The word that the statement begins with: its code, or OTHER. 0: none yet. */
   #kind = 0;
-  #previous = 0;
+  #previous: number = NOTHING;
   /** Calls of functions in this part of the statement are run. */
   #runs = true;
   /** CREATE so far has said nothing that what it makes could be named by. */
@@ -86,14 +90,14 @@ export class StatementReader implements TokenVisitor {
   #start = 0;
   #end = 0;
   /** The token before it, or before its schema. */
-  #before = 0;
+  #before: number = NOTHING;
   /** The code of its schema. */
   #qualifier: number = UNQUALIFIED;
 
   /** One of the two that follow is there. */
   #watches = false;
   /** The first tokens of a statement that is read as a whole. */
-  #head: Token[] | undefined;
+  #head: StatementHead | undefined;
   #setConfig: SetConfigCall | undefined;
   /** What to add to a position in the bytes given to get one in the text. */
   #place = 0;
@@ -150,14 +154,21 @@ export class StatementReader implements TokenVisitor {
 
   word(code: number, bytes: Buffer, start: number, end: number): void {
     if (this.#kind === 0) this.#begin(inQuotes(code) === 0 ? code : 0);
-    if (this.#watches) this.#watchWord(code, bytes, start, end);
+    if (this.#watches) {
+      this.#head?.word(bytes, start, end, this.#place);
+      if (code === Word.true) this.#setConfig?.true();
+      else this.#setConfig?.other();
+    }
     this.#name(code, bytes, start, end);
     this.#last = Last.word;
   }
 
   quoted(code: number, bytes: Buffer, start: number, end: number, doubled: boolean): void {
     if (this.#kind === 0) this.#begin(0);
-    if (this.#watches) this.#watchQuoted(bytes, start, end, doubled);
+    if (this.#watches) {
+      this.#head?.quoted(bytes, start, end, doubled, this.#place);
+      this.#setConfig?.other();
+    }
     this.#name(code, bytes, start, end);
     this.#last = Last.quoted;
   }
@@ -165,14 +176,14 @@ export class StatementReader implements TokenVisitor {
   literal(bytes: Buffer, start: number, end: number): void {
     this.#value();
     if (!this.#watches) return;
-    this.#push({ type: 'literal', text: '', start: 0, end: 0 });
+    this.#head?.literal();
     this.#setConfig?.literal(end < 0 ? undefined : bytes.toString('latin1', start, end));
   }
 
   number(): void {
     this.#value();
     if (!this.#watches) return;
-    this.#push({ type: 'number', text: '', start: 0, end: 0 });
+    this.#head?.number();
     this.#setConfig?.other();
   }
 
@@ -182,7 +193,10 @@ export class StatementReader implements TokenVisitor {
       return;
     }
     if (this.#kind === 0) this.#begin(0);
-    if (this.#watches) this.#watchSymbol(character);
+    if (this.#watches) {
+      this.#head?.symbol(character);
+      if (this.#setConfig !== undefined) this.#followSetConfig(this.#setConfig, character);
+    }
     if (character === OPEN && this.#last !== Last.other) this.#call();
     this.#last = Last.other;
     this.#previous = character === COLON && this.#previous === SYMBOL + COLON ? CAST : SYMBOL + character;
@@ -213,30 +227,10 @@ export class StatementReader implements TokenVisitor {
     else this.#opensCreate = false;
   }
 
-  #watchWord(code: number, bytes: Buffer, start: number, end: number): void {
-    const text = fold(bytes.toString('latin1', start, end));
-    this.#push({ type: 'word', text, start: start + this.#place, end: end + this.#place });
-    if (code === Word.true) this.#setConfig?.true();
-    else this.#setConfig?.other();
-  }
-
-  #watchQuoted(bytes: Buffer, start: number, end: number, doubled: boolean): void {
-    const written = bytes.toString('latin1', start, end);
-    const text = doubled ? written.replaceAll('""', '"') : written;
-    this.#push({ type: 'quoted', text, start: start - 1 + this.#place, end: end + 1 + this.#place });
-    this.#setConfig?.other();
-  }
-
-  #watchSymbol(character: number): void {
-    this.#push({ type: 'symbol', text: String.fromCharCode(character), start: 0, end: 0 });
-    if (this.#setConfig !== undefined) this.#followSetConfig(this.#setConfig, character);
-  }
-
   #begin(word: number): void {
     this.#statements++;
     this.#kind = word === 0 ? OTHER : word;
-    this.#code = 0;
-    this.#before = 0;
+    this.#before = NOTHING;
     this.#runs = true;
     this.#opensCreate = false;
     this.#createsTable = false;
@@ -248,7 +242,7 @@ export class StatementReader implements TokenVisitor {
       case Word.discard:
       case Word.prepare:
       case Word.deallocate:
-        this.#head = [];
+        this.#head = new StatementHead();
         this.#watches = true;
         break;
       // What EXECUTE runs was named by a PREPARE long ago.
@@ -306,8 +300,9 @@ export class StatementReader implements TokenVisitor {
       case Word.table:
         if (this.#kind === Word.create || this.#kind === Word.explain) this.#createsTable = true;
         break;
-      // CREATE TABLE … AS has the tag of a SELECT, and with pg_temp in front of search_path no TEMP.
+      // In CREATE a query may follow. CREATE TABLE … AS has the tag of a SELECT, and needs no TEMP with pg_temp in search_path.
       case Word.as:
+        this.#runs = true;
         if (this.#createsTable) this.#bits |= Hint.pins;
         break;
       case Word.execute:
@@ -326,9 +321,6 @@ export class StatementReader implements TokenVisitor {
         if (previous === Word.distinct) this.#distinctOn = true;
         break;
       case Word.expression:
-        if (this.#kind === Word.create || this.#kind === Word.alter) this.#runs = true;
-        break;
-      case Word.alterExpression:
         if (this.#kind === Word.alter) this.#runs = true;
         break;
       default:
@@ -366,8 +358,11 @@ export class StatementReader implements TokenVisitor {
     if (!call.ended) return;
     this.#setConfig = undefined;
     this.#watches = this.#head !== undefined;
-    if (call.local) return;
     const touched = call.name === undefined ? undefined : settingsTouched(call.name);
+    if (call.local) {
+      if (touched?.some(countsInParsing) !== false) this.#bits |= Hint.localParsing;
+      return;
+    }
     if (touched === undefined) this.#bits |= Hint.opaque;
     else this.#change(touched, call.mayReset);
     if (call.name?.toLowerCase() === SEED) this.#bits |= Hint.seed;
@@ -381,19 +376,15 @@ export class StatementReader implements TokenVisitor {
     }
   }
 
-  #push(token: Token): void {
-    if (this.#head !== undefined && this.#head.length < TOKENS_NEEDED) this.#head.push(token);
-  }
-
   #endStatement(): void {
     if (this.#kind === 0) return;
-    if (this.#head !== undefined) this.#readHead(this.#head);
+    if (this.#head !== undefined) this.#readHead(this.#head.tokens);
     if (this.#setConfig !== undefined) this.#bits |= Hint.opaque;
     this.#head = undefined;
     this.#setConfig = undefined;
     this.#watches = false;
     this.#kind = 0;
-    this.#previous = 0;
+    this.#previous = NOTHING;
     this.#last = Last.other;
   }
 

@@ -40,11 +40,10 @@ export const Word = {
   alter: 34,
   /** Starts a statement that changes definitions or access, or maintains tables; parentheses in it hold no calls that matter. */
   definition: 35,
-  /** What an expression that is run may follow in CREATE. */
+  /** What an expression that is run may follow in ALTER. */
   expression: 36,
-  /** The same in ALTER only. */
-  alterExpression: 37,
-  table: 38,
+  table: 37,
+  ordinality: 38,
   database: 39,
 } as const;
 
@@ -63,8 +62,7 @@ const groups: readonly (readonly [number, string])[] = [
     Word.definition,
     'drop grant revoke comment security import vacuum analyze analyse reindex cluster refresh truncate reassign',
   ],
-  [Word.expression, 'select values returning where'],
-  [Word.alterExpression, 'default using check'],
+  [Word.expression, 'default using check'],
 ];
 
 function allCodes(): Map<string, number> {

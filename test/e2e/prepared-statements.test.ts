@@ -313,6 +313,36 @@ describe('a named prepared statement', () => {
       assert.deepEqual(await sameAsDirect(stage(), 'one', script), first);
     });
   }
+
+  test('is what the batch before has left, also if that had an error', async () => {
+    const bad = m.bind({ statement: 'none' });
+    const runs = [m.runNamed('x'), m.sync];
+    const ways = [
+      [bad, m.parse('x', 'SELECT 1'), m.sync, m.parse('x', 'SELECT 2'), m.sync],
+      [bad, m.parse('x', 'SELECT 1'), m.sync, m.describeStatement('none'), m.parse('x', 'SELECT 2'), m.sync],
+      [m.parse('x', 'SELECT 1'), bad, m.sync, m.parse('x', 'SELECT 2'), m.sync],
+      [m.parse('x', 'SELEKT'), m.sync, m.parse('x', 'SELECT 2'), m.sync],
+    ];
+    const closings = [
+      [bad, m.closeStatement('x'), m.sync, ...runs],
+      [bad, m.closeStatement('x'), m.sync, m.describeStatement('x'), m.sync],
+      [bad, m.closeStatement('x'), m.sync, m.parse('x', 'SELECT 2'), m.sync],
+      [m.closeStatement('x'), bad, m.sync, m.parse('x', 'SELECT 2'), m.sync],
+    ];
+    for (const way of ways) {
+      await sameAsDirect(stage(), 'one', async (client) => [
+        ...(await tell(client.ask(way, 2))),
+        ...(await tell(client.ask(runs))),
+      ]);
+    }
+    for (const closing of closings) {
+      await sameAsDirect(stage(), 'one', async (client) => [
+        ...(await tell(client.ask([m.parse('x', 'SELECT 0'), m.sync]))),
+        ...(await tell(client.ask(closing, 2))),
+        ...(await tell(client.ask(runs))),
+      ]);
+    }
+  });
 });
 
 describe('a server with as many statements as it may have', () => {
@@ -438,35 +468,6 @@ describe('the unnamed statement', () => {
     other.quit();
   });
 
-  test('of another client is not there either for what was sent behind a batch that has not been answered', async () => {
-    const [one, other] = [await stage().login('one'), await stage().login('one')];
-    await one.ask([m.parse('', "SELECT 'secret'"), m.sync]);
-    const replies = await other.ask(
-      [m.parse('bad', 'SELEKT'), m.parse('', "SELECT 'mine'"), m.sync, m.runNamed(''), m.sync],
-      2,
-    );
-    assert.deepEqual(m.errorsOf(replies), ['42601', '26000']);
-    one.quit();
-    other.quit();
-  });
-
-  test('that was refused is gone, and one that was skipped leaves the one before it', async () => {
-    await sameAsDirect(stage(), 'two', async (client) => {
-      const lines: string[] = [];
-      for (const end of [
-        [m.parse('', 'SELEKT'), m.sync],
-        [m.parse('bad', 'SELEKT'), m.parse('', 'SELECT 3'), m.sync],
-        [m.parse('bad', 'SELEKT'), m.closeStatement(), m.query('SELECT 4'), m.sync],
-        [m.query('SELEKT')],
-      ]) {
-        lines.push(...(await tell(client.ask([m.parse('', 'SELECT 2'), m.sync]))));
-        lines.push(...(await tell(client.ask(end))));
-        lines.push(...(await tell(client.ask([m.runNamed(''), m.sync]))));
-      }
-      return lines;
-    });
-  });
-
   test('is parsed under what its client has set, on whichever server that is', async () => {
     const client = await stage().login('two', { TimeZone: 'UTC' });
     const tokyo = await stage().login('two', { TimeZone: 'Asia/Tokyo' });
@@ -479,6 +480,46 @@ describe('the unnamed statement', () => {
     }
     client.quit();
     tokyo.quit();
+  });
+
+  test('ends with a Parse or Close that the server comes to, not with one that it skips', async () => {
+    const ends = [
+      [m.parse('', 'SELEKT'), m.sync],
+      [m.parse('bad', 'SELEKT'), m.parse('', 'SELECT 3'), m.sync],
+      [m.parse('bad', 'SELEKT'), m.closeStatement(), m.sync],
+      [m.closeStatement(), m.parse('bad', 'SELEKT'), m.parse('', 'SELECT 3'), m.sync],
+    ];
+    for (const database of ['one', 'two']) {
+      const heard = await sameAsDirect(stage(), database, async (client) => {
+        const lines: string[] = [];
+        for (const end of ends) {
+          await client.ask([m.parse('', 'SELECT 2'), m.sync]);
+          lines.push(...(await tell(client.ask(end))));
+          lines.push(...(await tell(client.ask([m.bind(), m.execute(), m.sync]))));
+          lines.push(...(await tell(client.ask([m.describeStatement(), m.sync]))));
+        }
+        return lines;
+      });
+      assert.equal(heard.filter((line) => line === 'D 2').length, 2);
+    }
+  });
+
+  test('of another client is not there either behind a Parse that turns out to be skipped', async () => {
+    const ways = [
+      [m.bind({ statement: 'none' }), m.parse('', 'SELECT 3'), m.sync, m.bind(), m.execute(), m.sync],
+      [m.parse('', 'SELEKT'), m.sync, m.bind(), m.execute(), m.sync],
+      [m.parse('', 'SELECT 3'), m.sync, m.describeStatement('none'), m.bind(), m.execute(), m.sync],
+      [m.parse('', 'SELECT 3'), m.sync, m.describeStatement(), m.bind(), m.execute(), m.sync],
+      [m.parse('', 'SELEKT'), m.sync, m.parse('', 'SELECT 4'), m.bind(), m.execute(), m.sync],
+    ];
+    const one = await stage().login('one');
+    for (const way of ways) {
+      await sameAsDirect(stage(), 'one', async (client) => {
+        await one.ask([m.parse('', "SELECT 'secret'"), m.sync]);
+        return tell(client.ask(way, 2));
+      });
+    }
+    one.quit();
   });
 
   test('ends with a simple query, and with Close', async () => {

@@ -285,3 +285,74 @@ describe('a statement that would return other columns than its client was told',
     ]);
   });
 });
+
+describe('a statement of a client that has what others do not see', () => {
+  const EPOCH = "SELECT extract(epoch FROM '2020-01-01 00:00'::timestamptz)::int -- local";
+  const UTC = String(Date.UTC(2020, 0, 1) / 1000);
+
+  test('reads its temporary table, and nobody else does', async () => {
+    await stage().sql("CREATE TABLE shadow AS SELECT 'of all' AS src");
+    const SOURCE = 'SELECT src FROM shadow';
+    const [owner, other] = [await stage().login('two'), await stage().login('two')];
+    await other.ask([m.parse('source', SOURCE), m.runNamed('source'), m.sync]);
+    await owner.ask([m.parse('before', SOURCE), m.runNamed('before'), m.sync]);
+    await owner.query("CREATE TEMP TABLE shadow AS SELECT 'of one' AS src");
+    const replies = await owner.ask([m.parse('behind', SOURCE), m.runNamed('behind'), m.sync]);
+    assert.deepEqual(m.valuesOf(replies), ['of one']);
+    assert.deepEqual(m.valuesOf(await owner.ask([m.runNamed('before'), m.sync])), ['of one']);
+    assert.deepEqual(m.valuesOf(await other.ask([m.runNamed('source'), m.sync])), ['of all']);
+    await owner.query('DROP TABLE pg_temp.shadow');
+    for (const name of ['before', 'behind'])
+      assert.deepEqual(m.valuesOf(await owner.ask([m.runNamed(name), m.sync])), ['of all']);
+    const held = [await occupy(stage(), 'two')];
+    assert.deepEqual(m.valuesOf(await other.ask([m.runNamed('source'), m.sync])), ['of all']);
+    await held[0]?.letGo();
+    owner.quit();
+    other.quit();
+  });
+
+  test('is closed with the last temporary object, when the next one is prepared', async () => {
+    await stage().sql('CREATE TABLE copied AS SELECT 1 AS n');
+    const COPIED = 'SELECT n FROM copied';
+    const owner = await stage().login('one');
+    const copies = async (): Promise<string | null | undefined> => {
+      const replies = await owner.ask([
+        m.run('SELECT count(*) FROM pg_prepared_statements WHERE statement = $1', [COPIED]),
+        m.sync,
+      ]);
+      return m.valuesOf(replies)[0];
+    };
+    await owner.ask([m.parse('copied', COPIED), m.runNamed('copied'), m.sync]);
+    await owner.query('CREATE TEMP TABLE pinning ()');
+    await owner.ask([m.runNamed('copied'), m.sync]);
+    assert.equal(await copies(), '2');
+    await owner.query('DROP TABLE pinning');
+    await owner.ask([m.parse('next', 'SELECT 1'), m.sync]);
+    assert.equal(await copies(), '1');
+    owner.quit();
+  });
+
+  test('is parsed under settings of its transaction for nobody else', async () => {
+    const settings = [
+      m.query("SET LOCAL TimeZone = 'Asia/Tokyo'"),
+      m.query("SET TimeZone = 'Asia/Tokyo'"),
+      m.query("SELECT set_config('TimeZone', 'Asia/Tokyo', false)"),
+      m.query("SELECT set_config('TimeZone', 'Asia/Tokyo', true)"),
+    ];
+    for (const [n, setting] of settings.entries()) {
+      const text = `${EPOCH} ${String(n)}`;
+      const [local, other] = [
+        await stage().login('one', { TimeZone: 'UTC' }),
+        await stage().login('one', { TimeZone: 'UTC' }),
+      ];
+      await local.query('BEGIN');
+      await local.ask([setting]);
+      await local.ask([m.parse('epoch', text), m.runNamed('epoch'), m.sync]);
+      await local.query('ROLLBACK');
+      const replies = await other.ask([m.parse('epoch', text), m.runNamed('epoch'), m.sync]);
+      assert.deepEqual(m.valuesOf(replies), [UTC], setting.toString());
+      local.quit();
+      other.quit();
+    }
+  });
+});

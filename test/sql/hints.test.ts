@@ -18,11 +18,13 @@ function hints(text: string | Buffer, lexing = usual): StatementHints {
 }
 
 /** The bits by name, in the order of their values. */
-const bits = (text: string, lexing = usual): string =>
-  Object.entries(Hint)
-    .filter(([, bit]) => (hints(text, lexing).bits & bit) !== 0)
+function bits(text: string, lexing = usual): string {
+  const found = hints(text, lexing).bits;
+  return Object.entries(Hint)
+    .filter(([, bit]) => (found & bit) !== 0)
     .map(([name]) => name)
     .join(' ');
+}
 
 const foundIn = (text: Buffer, lexing: Lexing): boolean => {
   const found = hints(text, lexing);
@@ -183,6 +185,22 @@ describe('hints', () => {
     assert.equal(opaqueHints.bits, Hint.opaque | Hint.pins | Hint.locks);
   });
 
+  test('name what is parsed differently until the transaction ends', () => {
+    holds({
+      'set local search_path = a': 'localParsing',
+      'set local schema a': 'localParsing',
+      "set local time zone 'UTC'": 'localParsing',
+      "set local names 'UTF8'": 'localParsing',
+      'set local DateStyle to default': 'localParsing',
+      'set local work_mem = 1': '',
+      "set local app.tenant = 'a'": '',
+      "select set_config('TimeZone', 'UTC', true)": 'localParsing',
+      "select set_config($1, 'UTC', true)": 'localParsing',
+      "select set_config('app.tenant', 'a', true)": '',
+      'set time zone 1': 'settings',
+    });
+  });
+
   test('name what pins', () => {
     holds({
       'listen a': 'pins',
@@ -248,6 +266,8 @@ describe('hints', () => {
       'select a in (1), exists (select 1), not (a), cast(a as foo(1)), a::bar(2), a::numeric(3, 4)': '',
       'select count(*) filter (where a) over (partition by (b) order by (c)), row(1), array(select 1)': '',
       'select a[1:f(2)]': 'f',
+      'select a::public.vector(3), cast(b as public.vector(4)), c at time zone (d)': '',
+      'select * from g(1) with ordinality t(a, n)': 'g',
       'select distinct on (a) f(b) from t': 'f',
       'select * from g(1) as t(a, b), (values (1)) u(c), rows from (h(1)) w': 'g h',
       'insert into t (a, b) values (f(1)) on conflict (a) do update set (a) = (1) returning (g(b))': 'f g',
@@ -274,6 +294,7 @@ describe('hints', () => {
       'prepare x (int) as select f($1)': 'f',
       'declare c cursor for select f(1)': 'f',
       'vacuum (full) t (a)': '',
+      'select copy(a), key(b), explain(c)': 'copy key explain',
       "select interval '1 day', timestamp(3) '2020-01-01', extract(year from a), json_object('a': 1)": '',
       'select a.f, f from t': '',
     }))
@@ -284,8 +305,8 @@ describe('hints', () => {
   });
 
   test('owe nothing to the text before', () => {
-    assert.equal(bits('select pg_catalog'), '');
-    assert.equal(bits('.lower(a)'), 'functions');
+    assert.equal(bits('select pg_catalog.'), '');
+    assert.equal(bits('select lower(a), public.lower(a)'), 'functions');
     assert.equal(bits("set a = 1; select 'x', set_config('a'"), 'settings opaque');
     assert.equal(bits('select 1'), '');
   });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import fc from 'fast-check';
+import { functions } from '../../src/sql/functions.ts';
 import { Hint, hintsOf, type Lexing } from '../../src/sql/hints.ts';
 import { message, query as queryMessage } from '../support/messages.ts';
 import { query, usePostgres } from '../support/postgres.ts';
@@ -67,6 +68,19 @@ const lexings: readonly Lexing[] = [
   { standardConformingStrings: false, encoding: 'GB18030' },
   { standardConformingStrings: true, encoding: 'LATIN1' },
 ];
+
+test('the functions of pg_catalog are known: npm run generate:catalog', async () => {
+  const rows = await query(
+    postgres(),
+    `select proname from pg_proc where pronamespace = 'pg_catalog'::regnamespace
+       and 'internal'::regtype <> all (proargtypes)
+       and prorettype not in ('internal'::regtype, 'trigger'::regtype, 'event_trigger'::regtype)`,
+  );
+  const names = rows.map(({ proname }) => String(proname));
+  assert.ok(names.includes('set_config'));
+  const unknown = names.filter((name) => functions.find(Buffer.from(name), 0, name.length, true) === 0);
+  assert.deepEqual(unknown, []);
+});
 
 describe('hints', () => {
   before(async () => {

@@ -33,6 +33,8 @@ export interface Place {
 
 const keys = new ServerKeys({ derivations: new Derivations() });
 const HEADER = 5;
+/** In ms, for replies. */
+const PATIENCE = 10_000;
 
 export class RawClient {
   /** What came and was not taken yet, oldest first. ParameterStatus is in `parameters` only. */
@@ -246,12 +248,31 @@ export class RawClient {
     if (this.#keeps) this.replies.push({ type, body: Buffer.from(body) });
   }
 
+  /** Looks again whenever something has come: a turn of a timer for each reply would be most of what a test takes. */
   async #until(condition: () => boolean, what: string | (() => string)): Promise<void> {
-    const found = await until(() => condition() || (this.closed && 'closed'), { what, interval: 1 });
-    if (found === 'closed' && !condition()) {
-      const text = typeof what === 'string' ? what : what();
-      throw new Error(`the connection was closed before ${text}; ${this.replies.map(told).join('; ')}`);
+    const say = (): string => (typeof what === 'string' ? what : what());
+    const giveUpAt = performance.now() + PATIENCE;
+    while (!condition()) {
+      if (this.closed) {
+        throw new Error(`the connection was closed before ${say()}; ${this.replies.map(told).join('; ')}`);
+      }
+      const left = giveUpAt - performance.now();
+      if (left <= 0) throw new Error(`gave up after ${String(PATIENCE)} ms waiting until ${say()}`);
+      await this.#arrival(left);
     }
+  }
+
+  /** Resolves when bytes have come or the connection is closed; after `patience` ms in any case. */
+  #arrival(patience: number): Promise<void> {
+    return new Promise((resolve) => {
+      const impatience = setTimeout(resolve, patience);
+      const woken = (): void => {
+        clearTimeout(impatience);
+        this.#socket.off('data', woken).off('close', woken);
+        resolve();
+      };
+      this.#socket.on('data', woken).on('close', woken);
+    });
   }
 
   #types(): string {

@@ -1,0 +1,58 @@
+/**
+ * A session through the pooler is like one on a connection of its own: random scripts are played on both, and every answer,
+ * every reported parameter and all that can be seen of the session must be equal, while others use the servers in between.
+ *
+ *     OSTLER_SCRIPTS=5000 OSTLER_SEED=42 node --test --test-timeout=0 test/session-state/differential.test.ts
+ */
+import { describe, type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { type Entry, SERVERS, usePlaygrounds } from './playground.ts';
+import { type Outcome, play } from './runner.ts';
+import { script } from './steps.ts';
+
+const scripts = Number(process.env['OSTLER_SCRIPTS'] ?? 100);
+const seed = Number(process.env['OSTLER_SEED'] ?? Date.now() % 2 ** 31);
+/** Shrinking takes as many runs again as it likes: in ms, how long all may take. */
+const timeLimit = Number(process.env['OSTLER_SCRIPTS_TIME'] ?? 40_000);
+
+interface Mode extends Entry {
+  /** Of the scripts. */
+  readonly share: number;
+}
+
+const MODES: readonly Mode[] = [
+  // Nothing can differ here: it shows that scripts, oracle and comparison are right.
+  { name: 'session_mode', lasting: true, pooling: 'pool_mode = "session"', share: 0.2 },
+  { name: 'track', lasting: false, pooling: 'session_state = "track"', share: 1 },
+  { name: 'strict', lasting: false, pooling: 'session_state = "strict"', share: 0.3 },
+];
+
+for (const server of SERVERS) {
+  describe(`with ${server.name}`, { skip: server.missing ?? false }, () => {
+    const playground = usePlaygrounds(server, MODES);
+
+    for (const mode of MODES) {
+      test(`a session in ${mode.name} is like one on a connection of its own`, async (t) => {
+        const numRuns = Math.ceil(scripts * mode.share);
+        t.diagnostic(`seed ${String(seed)}, ${String(numRuns)} scripts`);
+        const outcomes: Outcome[] = [];
+        const place = await playground(mode);
+        await fc.assert(
+          fc.asyncProperty(script, async (each) => {
+            outcomes.push(await play(each, place));
+          }),
+          { numRuns, seed, plugins: [fc.interruptAfterTimeLimit(timeLimit)] },
+        );
+        tell(t, outcomes);
+      });
+    }
+  });
+}
+
+function tell(t: TestContext, outcomes: readonly Outcome[]): void {
+  const sum = (count: (outcome: Outcome) => number): string =>
+    String(outcomes.reduce((total, outcome) => total + count(outcome), 0));
+  t.diagnostic(
+    `${sum(({ steps }) => steps)} steps, ${sum(({ looks }) => looks)} looks, ${sum(({ healed }) => Number(healed))} scripts ended by a healed statement`,
+  );
+}

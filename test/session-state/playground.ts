@@ -1,0 +1,108 @@
+/**
+ * Where scripts are played: one PostgreSQL with two equal databases, in which a session through the pooler and its twin on a
+ * direct connection never meet; and three servers behind the pooler that are used in turn.
+ */
+import { existsSync } from 'node:fs';
+import { before } from 'node:test';
+import { query, type Target } from '../support/postgres.ts';
+import { RawClient } from '../support/raw-client.ts';
+import { type Stage, useStage } from '../support/stage.ts';
+import { SCHEMA, TABLES } from './vocabulary.ts';
+
+export interface Server {
+  readonly name: string;
+  /** Where its programs are; npm's if it is not said. */
+  readonly programs?: string;
+  /** Why it cannot be used. */
+  readonly missing?: string;
+}
+
+const FIFTEEN = '/usr/lib/postgresql/15/bin';
+export const SERVERS: readonly Server[] = [
+  { name: 'the embedded PostgreSQL' },
+  {
+    name: 'PostgreSQL 15',
+    programs: FIFTEEN,
+    ...(existsSync(FIFTEEN) ? {} : { missing: `there is no ${FIFTEEN}` }),
+  },
+];
+
+/** A database of the pooler's. */
+export interface Entry {
+  readonly name: string;
+  /** A client keeps its server until it leaves. */
+  readonly lasting: boolean;
+  /** TOML lines. */
+  readonly pooling: string;
+}
+
+export interface Playground {
+  /** Straight to PostgreSQL. */
+  readonly direct: Target;
+  /** Through the pooler, to a database like the direct one. */
+  readonly pooled: Target;
+  /** What sessions brought at login comes back after RESET, which it does only where links end with transactions. */
+  readonly restores: boolean;
+  /** Brings all servers and tables back to what they were at first. No session may be left. */
+  makeNew(): Promise<void>;
+}
+
+const SERVER_COUNT = 3;
+const DIRECT = 'direct';
+
+/** One daemon with all of these entries; what is returned works inside tests and hooks of the calling `describe`. */
+export function usePlaygrounds(
+  server: Server,
+  entries: readonly Entry[],
+): (entry: Entry) => Promise<Playground> {
+  const stage = useStage({
+    settings: `admin_users = ["boss"]
+query_wait_timeout = "5s"
+query_wait_notify = 0
+server_round_robin = true
+[users.boss]
+password = "b"`,
+    databases: Object.fromEntries(
+      entries.map((entry) => [entry.name, `pool_size = ${String(sizeOf(entry))}\n${entry.pooling}`]),
+    ),
+    schema: `CREATE ROLE alice; CREATE ROLE bob; ${SCHEMA}`,
+    postgres: {
+      ...(server.programs === undefined ? {} : { programs: server.programs }),
+      files: { 'pg_hba.conf': 'host all all 127.0.0.1/32 trust\n' },
+    },
+  });
+  before(async () => {
+    await stage().sql(`CREATE DATABASE ${DIRECT}`);
+    await query(directTo(stage()), SCHEMA);
+  });
+  return (entry) => prepare(stage(), entry);
+}
+
+/** In session mode every client keeps one: two sessions, a stranger, one on its way out, and who makes all new. */
+const sizeOf = ({ lasting }: Entry): number => (lasting ? 8 : SERVER_COUNT);
+const directTo = ({ postgres }: Stage): Target => ({ ...postgres, database: DIRECT });
+
+async function prepare(stage: Stage, { name, lasting }: Entry): Promise<Playground> {
+  const direct = directTo(stage);
+  const pooled = stage.through(name);
+  const straight = await RawClient.login(direct, { application_name: 'watcher' });
+  const console = await stage.login('pgbouncer', { user: 'boss' });
+  /** As many as there are servers: if all of them have one, every server is new and clean. */
+  const crew = await Promise.all(
+    Array.from({ length: lasting ? 1 : SERVER_COUNT }, () => RawClient.login(pooled)),
+  );
+  const all = (sql: string): Promise<unknown> => Promise.all(crew.map((each) => each.query(sql)));
+  return {
+    direct,
+    pooled,
+    restores: !lasting,
+    makeNew: async () => {
+      if (!lasting) {
+        await console.query(`RECONNECT ${name}`);
+        await all('BEGIN');
+        await all('ROLLBACK');
+      }
+      await Promise.all([straight.query(TABLES), crew[0]?.query(TABLES)]);
+    },
+  };
+}

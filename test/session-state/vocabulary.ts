@@ -1,0 +1,259 @@
+/**
+ * Statements that make, change, use, undo or read session state. There are few names of each kind, so that they meet; `{me}`
+ * in a text is the number of the session, where two sessions on one database would get in each other's way.
+ *
+ * What no pooler in transaction mode can show as a connection of one's own does is left out:
+ * - a custom setting that was never set reads '' instead of NULL (or an error) where somebody else has set it: it is read with NULLIF;
+ * - `pg_settings.source` and `reset_val`, LOAD, what libraries define;
+ * - what functions of the user's, triggers, views and operators do to the session (`DO` with its text is in);
+ * - currval, lastval, setseed, backend pids, pg_stat_activity, pg_prepared_statements as a whole;
+ * - an error that tells a missing pg_temp from one that is empty: it is there for ever on a server where anybody had anything in it;
+ * - idle_session_timeout, temp_buffers, numbers of more than six digits;
+ * - constants in a prepared statement that mean something else when it is parsed again under other settings.
+ * RESET in one go with other statements, by a session that brought settings at login, is left out in `steps.ts`. Left out because
+ * it would block and not because it differs: `default_transaction_deferrable`.
+ */
+import fc from 'fast-check';
+import { isWanted } from './kinds.ts';
+
+/** By setting, its values as SET takes them. */
+const SETTINGS = {
+  work_mem: ["'5MB'", '6144'],
+  search_path: ['s1', 's2, public', "''", '"$user", public'],
+  TimeZone: ["'Asia/Tokyo'", "'UTC'"],
+  DateStyle: ['german', 'ymd', "'SQL, DMY'"],
+  extra_float_digits: ['0', '3'],
+  standard_conforming_strings: ['off', 'on'],
+  application_name: ["'a'", "'b ''c'"],
+  client_encoding: ["'latin1'", "'utf8'"],
+  statement_timeout: ["'1min'", '0'],
+  default_transaction_isolation: ["'serializable'", "'read committed'"],
+  default_transaction_read_only: ['on', 'off'],
+  session_replication_role: ['replica', 'origin'],
+  'app.tenant': ["'1'", "'it''s \"x\"'", "''"],
+} as const;
+type Setting = keyof typeof SETTINGS;
+
+/** Not found in pg_settings: these have to be asked for by name. */
+export const ASKED_BY_NAME = ['role', 'session_authorization', 'app.tenant', 'app.brought'] as const;
+
+const LONG = 'n'.repeat(63);
+/** The last two are equal on the 63 bytes that PostgreSQL looks at. */
+export const STATEMENT_NAMES = ['', 'a', 'b', `${LONG}1`, `${LONG}2`] as const;
+
+/** Made anew before each script, in both databases. */
+export const TABLES = [1, 2]
+  .map(
+    (me) => `DROP TABLE IF EXISTS shape${String(me)}; CREATE TABLE shape${String(me)} (n int);
+    INSERT INTO shape${String(me)} VALUES (1), (2);`,
+  )
+  .join('\n');
+
+/** Views, so that nobody can leave anything in them. */
+export const SCHEMA = `
+  CREATE VIEW place AS SELECT 'public' AS name;
+  CREATE SCHEMA s1 CREATE VIEW place AS SELECT 's1' AS name;
+  CREATE SCHEMA s2 CREATE VIEW place AS SELECT 's2' AS name;
+  GRANT USAGE, CREATE ON SCHEMA public, s1, s2 TO public;
+  GRANT SELECT ON place, s1.place TO public;`;
+
+const text = (value: string): string =>
+  value.startsWith("'") ? value.slice(1, -1).replaceAll("''", "'") : value;
+const literal = (value: string): string => `'${text(value).replaceAll("'", "''")}'`;
+
+const setting: fc.Arbitrary<readonly [name: Setting, value: string]> = fc
+  .constantFrom<Setting>(
+    'work_mem',
+    'search_path',
+    'TimeZone',
+    'DateStyle',
+    'extra_float_digits',
+    'standard_conforming_strings',
+    'application_name',
+    'client_encoding',
+    'statement_timeout',
+    'default_transaction_isolation',
+    'default_transaction_read_only',
+    'session_replication_role',
+    'app.tenant',
+  )
+  .chain((name) => fc.constantFrom(...SETTINGS[name]).map((value) => [name, value] as const));
+
+const setForms: readonly ((name: string, value: string) => string)[] = [
+  (name, value) => `SET ${name} = ${value}`,
+  (name, value) => `SET LOCAL ${name} TO ${value}`,
+  (name, value) => `SELECT set_config('${name}', ${literal(value)}, false)`,
+  (name) => `RESET ${name}`,
+  (name, value) => `SELECT set_config('${name}', ${literal(value)}, true)`,
+  (name) => `SET ${name} TO DEFAULT`,
+  (name, value) => `SELECT 1 WHERE set_config('${name}', ${literal(value)}, false) IS NOT NULL`,
+  (name, value) =>
+    `WITH c AS MATERIALIZED (SELECT set_config('${name}', ${literal(value)}, false)) SELECT count(*) FROM c`,
+  (name, value) => `DO $$ BEGIN PERFORM set_config('${name}', ${literal(value)}, false); END $$`,
+  (name, value) => `DO $x$ BEGIN SET ${name} = ${value}; EXCEPTION WHEN others THEN NULL; END $x$`,
+];
+const set = fc.tuple(setting, fc.constantFrom(...setForms)).map(([[name, value], form]) => form(name, value));
+
+const otherSettings = [
+  "SET TIME ZONE INTERVAL '-03:30' HOUR TO MINUTE",
+  'SET TIME ZONE -7',
+  'SET TIME ZONE LOCAL',
+  'SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY',
+  'SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE',
+  'SET TRANSACTION ISOLATION LEVEL SERIALIZABLE',
+  'RESET ALL',
+  "SELECT set_config('work_mem', NULL, false)",
+  "SELECT set_config('wo' || 'rk_mem', '7MB', false)",
+  "UPDATE pg_settings SET setting = '8192' WHERE name = 'work_mem'",
+] as const;
+const roles = [
+  'SET ROLE alice',
+  'RESET ROLE',
+  'SET ROLE bob',
+  'SET ROLE NONE',
+  'SET LOCAL ROLE alice',
+  'SET SESSION AUTHORIZATION alice',
+  'RESET SESSION AUTHORIZATION',
+  'SET SESSION AUTHORIZATION DEFAULT',
+  "SELECT set_config('role', 'bob', false)",
+] as const;
+const transactions = [
+  'BEGIN',
+  'COMMIT',
+  'ROLLBACK',
+  'SAVEPOINT a',
+  'ROLLBACK TO a',
+  'RELEASE a',
+  'START TRANSACTION READ ONLY',
+  'BEGIN ISOLATION LEVEL SERIALIZABLE',
+  'COMMIT AND CHAIN',
+] as const;
+const errors = ['SELECT 1/0', 'SELEC 1'] as const;
+const reads = [
+  'SHOW work_mem',
+  'SELECT name FROM place',
+  "SELECT timestamptz 'epoch', 0.1::float8 / 3",
+  'SELECT current_user, session_user, current_schemas(false)',
+  "SELECT NULLIF(current_setting('app.tenant', true), '')",
+  'SHOW ROLE',
+] as const;
+const locks = [
+  'SELECT pg_advisory_lock({me}1)',
+  'SELECT pg_advisory_unlock({me}1)',
+  'SELECT pg_advisory_lock_shared({me}, 2)',
+  'SELECT pg_advisory_unlock_all()',
+  'SELECT pg_advisory_xact_lock({me}1)',
+  'SELECT pg_advisory_lock({me}1), 1/0',
+] as const;
+const temporary = [
+  'CREATE TEMP TABLE place (name text)',
+  "CREATE TEMPORARY TABLE t AS SELECT 'temp' AS name",
+  'SELECT 1 AS n INTO TEMP t',
+  'CREATE TABLE pg_temp.t (n int) ON COMMIT DROP',
+  "CREATE TEMP VIEW place AS SELECT 'view' AS name",
+  'CREATE FUNCTION pg_temp.tf() RETURNS int LANGUAGE sql RETURN 42; SELECT pg_temp.tf()',
+  "INSERT INTO place VALUES ('row')",
+  'SELECT * FROM t',
+  'DROP TABLE t',
+  'DROP TABLE place',
+  'DISCARD TEMP',
+] as const;
+const cursors = [
+  'DECLARE hc CURSOR WITH HOLD FOR SELECT generate_series(1, 5)',
+  'FETCH 2 FROM hc',
+  'CLOSE hc',
+  'CLOSE ALL',
+  "DECLARE hc CURSOR WITH HOLD FOR SELECT set_config('work_mem', '9MB', false)",
+  'DECLARE c CURSOR FOR SELECT 1',
+] as const;
+const channels = [
+  'LISTEN ch{me}',
+  "NOTIFY ch{me}, 'hello'",
+  'UNLISTEN ch{me}',
+  'UNLISTEN *',
+  "SELECT pg_notify('ch{me}', 'again')",
+] as const;
+const sqlPrepared = [
+  'PREPARE q AS SELECT name FROM place',
+  'EXECUTE q',
+  'DEALLOCATE q',
+  'DEALLOCATE ALL',
+  "PREPARE a AS SELECT set_config('work_mem', '11MB', false)",
+  'EXECUTE a',
+  'DEALLOCATE a',
+] as const;
+const tables = [
+  'ALTER TABLE shape{me} ADD COLUMN IF NOT EXISTS m int',
+  'ALTER TABLE shape{me} DROP COLUMN IF EXISTS m',
+  'SELECT * FROM shape{me}',
+  'DROP TABLE shape{me}',
+] as const;
+const discards = ['DISCARD ALL', 'DISCARD PLANS', 'DISCARD SEQUENCES'] as const;
+
+const KINDS: Readonly<Record<string, fc.WeightedArbitrary<string>>> = {
+  settings: { weight: 10, arbitrary: set },
+  transactions: { weight: 7, arbitrary: fc.constantFrom(...transactions) },
+  reads: { weight: 4, arbitrary: fc.constantFrom(...reads) },
+  otherSettings: { weight: 2, arbitrary: fc.constantFrom(...otherSettings) },
+  roles: { weight: 2, arbitrary: fc.constantFrom(...roles) },
+  errors: { weight: 2, arbitrary: fc.constantFrom(...errors) },
+  locks: { weight: 2, arbitrary: fc.constantFrom(...locks) },
+  temporary: { weight: 2, arbitrary: fc.constantFrom(...temporary) },
+  cursors: { weight: 2, arbitrary: fc.constantFrom(...cursors) },
+  channels: { weight: 2, arbitrary: fc.constantFrom(...channels) },
+  sqlPrepared: { weight: 2, arbitrary: fc.constantFrom(...sqlPrepared) },
+  tables: { weight: 1, arbitrary: fc.constantFrom(...tables) },
+  discards: { weight: 1, arbitrary: fc.constantFrom(...discards) },
+};
+
+/** One statement. */
+export const statement: fc.Arbitrary<string> = fc.oneof(
+  ...Object.entries(KINDS).flatMap(([kind, weighted]) => (isWanted(kind) ? [weighted] : [])),
+);
+
+/** To be prepared under a name and run again later, perhaps with values that do not fit. */
+export const prepared: fc.Arbitrary<string> = fc.constantFrom(
+  'SELECT name FROM place',
+  "SELECT set_config('work_mem', $1, false)",
+  'SELECT $1::text, current_user',
+  'SELECT * FROM shape{me}',
+  "SELECT timestamptz 'epoch', 0.1::float8 / 3",
+  'SET search_path = s1',
+  'BEGIN',
+  'COMMIT',
+  'SELECT pg_advisory_lock({me}1)',
+  'FETCH 1 FROM hc',
+  'SELECT 1/0',
+  'SELEC 1',
+  '',
+);
+export const values: fc.Arbitrary<readonly string[]> = fc.constantFrom(
+  [],
+  [],
+  ['12MB'],
+  ['12MB'],
+  ['x', 'y'],
+);
+
+/** What a session brings at login. */
+export const brought: fc.Arbitrary<Readonly<Record<string, string>>> = fc.oneof(
+  { weight: 2, arbitrary: fc.constant({}) },
+  {
+    weight: isWanted('brought') ? 1 : 0,
+    arbitrary: fc.record(
+      {
+        application_name: fc.constantFrom('brought', 'a'),
+        TimeZone: fc.constantFrom('Asia/Tokyo', 'utc'),
+        work_mem: fc.constantFrom('13MB'),
+        search_path: fc.constantFrom('s1', 's2, public'),
+        'app.brought': fc.constantFrom('x y'),
+        options: fc.constantFrom('-c work_mem=5MB --app.tenant=9', '-cDateStyle=german'),
+      },
+      { requiredKeys: [] },
+    ),
+  },
+);
+
+/** A whole text that resets, as seen by a session that brought settings. */
+export const resets = (sql: string): boolean =>
+  /\bRESET\b|DISCARD ALL|DEFAULT\b|TIME ZONE LOCAL|, NULL, false/i.test(sql);
