@@ -29,11 +29,13 @@ import {
   ForgetAll,
   NameChange,
   NamedStatement,
+  noUnnamed,
   OwnerChange,
   ServerChange,
   type StatementNames,
   UnnamedChange,
   type UnnamedHolder,
+  UnnamedStatement,
 } from '../session/statement-changes.ts';
 import { StatementVariants } from '../session/statement-variants.ts';
 import { opaqueHints } from '../sql/hints.ts';
@@ -69,7 +71,7 @@ interface CutBind {
 }
 
 export class ClientStatements implements UnnamedHolder {
-  unnamed: PreparedStatement | undefined;
+  unnamed = noUnnamed;
   readonly #client: ClientSession;
   #names: StatementNames | undefined;
   /** The batch of the last message that made the unnamed statement another one. */
@@ -113,16 +115,16 @@ export class ClientStatements implements UnnamedHolder {
     if (deallocated !== undefined && !server.owed.skipping && (!server.owed.batchOpen || server.replaying)) {
       if (othersUnanswered(server)) return 'waits';
       if (this.#deallocate(server, deallocated)) {
-        this.unnamed = undefined;
-        server.unnamedOwner = undefined;
+        this.unnamed = noUnnamed;
+        server.unnamed = undefined;
         server.owed.push(Owed.sync);
         server.out.insert(syncBytes);
         return 'sent';
       }
     }
     let change: Change | undefined;
-    if (this.unnamed === undefined && !this.#unnamedWaits(server)) server.unnamedOwner = undefined;
-    else change = this.#unnamedBecomes(server, undefined);
+    if (this.unnamed === noUnnamed && !this.#unnamedWaits(server)) server.unnamed = undefined;
+    else change = this.#unnamedBecomes(server, noUnnamed);
     if (forgetsAll(chunk, textAt, end)) change = this.#forgetAll(server, change);
     return asItIs(server, Owed.query, chunk, start, end, change);
   }
@@ -188,7 +190,7 @@ export class ClientStatements implements UnnamedHolder {
     if (!isStatement) return asItIs(server, entry, chunk, start, end);
     if (name.length === 0 ? this.#unnamedWaits(server) : limit > 0 && mustWait(server)) return 'waits';
     const named = this.#find(name, limit);
-    const statement = name.length === 0 ? this.unnamed : named?.statement;
+    const statement = name.length === 0 ? this.unnamed.statement : named?.statement;
     if (isBind) this.#prepareFor(server, statement);
     if (named === undefined) {
       // The unnamed one, or nothing of ours: it may be one that SQL has prepared.
@@ -246,7 +248,8 @@ export class ClientStatements implements UnnamedHolder {
     if (type === Frontend.parse) {
       if (name.length > 0 && limit > 0) throw tooLarge(size);
       // It is there for its client as long as that stays on this server.
-      const change = name.length === 0 ? this.#unnamedBecomes(server, undefined) : undefined;
+      const unknown = new UnnamedStatement(undefined);
+      const change = name.length === 0 ? this.#unnamedBecomes(server, unknown) : undefined;
       return asItIs(server, Owed.parse, chunk, start, end, change);
     }
     return this.#streamBind(server, { size, chunk, start, end, nameAt, nameEnd }, limit);
@@ -257,7 +260,7 @@ export class ClientStatements implements UnnamedHolder {
     const name = chunk.subarray(nameAt, nameEnd - 1);
     if (name.length === 0 ? this.#unnamedWaits(server) : limit > 0 && mustWait(server)) return 'waits';
     const named = this.#find(name, limit);
-    const statement = name.length === 0 ? this.unnamed : named?.statement;
+    const statement = name.length === 0 ? this.unnamed.statement : named?.statement;
     this.#prepareFor(server, statement);
     if (named === undefined) {
       const change = name.length === 0 ? this.#unnamedReferred(server, Frontend.bind) : undefined;
@@ -450,13 +453,14 @@ export class ClientStatements implements UnnamedHolder {
   // --- the unnamed statement -----------------------------------------------------------------------------------------------
 
   #unnamedParsed(server: ServerSession, definition: Buffer): Change {
-    const again = this.unnamed?.definition.equals(definition) === true ? this.unnamed : undefined;
-    return this.#unnamedBecomes(server, again ?? new PreparedStatement('', definition));
+    const { statement } = this.unnamed;
+    const same = statement?.definition.equals(definition) === true ? statement : undefined;
+    return this.#unnamedBecomes(server, new UnnamedStatement(same ?? new PreparedStatement('', definition)));
   }
 
-  #unnamedBecomes(server: ServerSession, statement: PreparedStatement | undefined): Change {
+  #unnamedBecomes(server: ServerSession, unnamed: UnnamedStatement): Change {
     this.#unnamedIn = server.owed.batch;
-    return new UnnamedChange(server, this, statement);
+    return new UnnamedChange(server, this, unnamed);
   }
 
   /** Which one it is may yet depend on how an earlier batch ends. */
@@ -466,15 +470,16 @@ export class ClientStatements implements UnnamedHolder {
 
   /** It belongs to a client, whatever server that is on: it is prepared again, or not there. */
   #unnamedReferred(server: ServerSession, type: number): Change | undefined {
-    if (type === Frontend.close) return this.#unnamedBecomes(server, undefined);
-    if (server.unnamedOwner === this) return undefined;
-    const change = new OwnerChange(server, this);
-    if (this.unnamed === undefined) {
+    if (type === Frontend.close) return this.#unnamedBecomes(server, noUnnamed);
+    if (server.unnamed === this.unnamed) return undefined;
+    const { statement } = this.unnamed;
+    const change = new OwnerChange(server, this.unnamed);
+    if (statement === undefined) {
       server.owed.push(Owed.close | OWN, change);
       server.out.insert(closeUnnamed);
     } else {
       server.owed.push(Owed.parse | OWN, change);
-      server.out.insert(parseBytes(this.unnamed));
+      server.out.insert(parseBytes(statement));
     }
     return undefined;
   }

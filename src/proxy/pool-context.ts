@@ -41,6 +41,7 @@ export class PoolContext implements ProxyPoolContext {
   readonly capacity: ServerCapacity;
   readonly resolver: Resolver;
   readonly onFault: FaultListener;
+  leaveDatabasesUntil = 0;
   #config: Config;
   #tls: TlsContexts;
   #secrets: ReadonlyMap<string, Secret>;

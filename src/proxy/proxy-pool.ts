@@ -55,6 +55,8 @@ export interface ProxyPoolContext {
   parseSecret(text: string): Secret;
   mode(entry: DatabaseEntry, user: string): 'session' | 'transaction';
   nextId(): number;
+  /** Until when databases that have no client are left by their servers too; monotonic ms. */
+  leaveDatabasesUntil: number;
 }
 
 interface PoolRules {
@@ -67,6 +69,8 @@ interface PoolRules {
 const MAX_CANONICAL = 10_000;
 /** ms. */
 const AUDIT_PERIOD = 1000;
+/** How long PostgreSQL waits for others to leave a database that is to be dropped, renamed or copied, ms. */
+const DATABASE_PATIENCE = 5000;
 /** A client that said goodbye while something ran: how long that may go on before it is cancelled, ms. */
 const GOODBYE_PATIENCE = 2000;
 
@@ -237,6 +241,22 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   }
 
   /** Called a few times a second. */
+  /**
+   * A client's statement may want a database to which nobody is connected. On connections of their own, those who have left one would
+   * hold none to it: so do its servers. PostgreSQL waits for that, as it waits for clients that are just going.
+   */
+  wantDatabasesLeft(): void {
+    this.#context.leaveDatabasesUntil = this.#context.clock.now() + DATABASE_PATIENCE;
+  }
+
+  #leaveDatabase(): void {
+    const { pool } = this;
+    const { forcedUser, minPoolSize } = poolSettings(this.#context.config, this.database, this.user);
+    // Those that are kept without clients would only come back.
+    const isKept = forcedUser && minPoolSize > 0;
+    if (pool.clients === 0 && pool.size > 0 && !isKept) pool.reconnect();
+  }
+
   tick(now: number): void {
     const {
       cancel_wait_timeout: patience,
@@ -248,6 +268,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       this.#abandoned.set(server, undefined);
       this.#cancelAbandoned(server);
     }
+    if (now < this.#context.leaveDatabasesUntil) this.#leaveDatabase();
     this.#audit(now);
     for (const server of this.pool.servers()) {
       const { state } = server;

@@ -16,7 +16,7 @@ import { hasIdentity, replayOf, type ReplayScope, type SessionState } from '../s
 import { changesSchema } from '../session/schema.ts';
 import { ServerReports } from '../session/server-reports.ts';
 import { ServerStatements } from '../session/server-statements.ts';
-import { type Change, NamedStatement, type UnnamedHolder } from '../session/statement-changes.ts';
+import { type Change, NamedStatement, type UnnamedStatement } from '../session/statement-changes.ts';
 import { noteDescription } from '../session/statement-description.ts';
 import { isQuietTag } from '../session/suspicion.ts';
 import { BodyReader } from '../protocol/body-reader.ts';
@@ -105,8 +105,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   readonly shared: SharedStatements;
   /** Hears that the connection was lost while an errand had it. */
   whenLost: (() => void) | undefined;
-  /** Whose the unnamed statement is; undefined: nobody knows. */
-  unnamedOwner: UnnamedHolder | undefined;
+  /** The unnamed statement that is there; undefined: nobody knows. */
+  unnamed: UnnamedStatement | undefined;
   /** Transaction status of the last ReadyForQuery. */
   status: number = TransactionStatus.idle;
   readonly owed: OwedReplies<OwedRef>;
@@ -291,7 +291,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** Everything prepared here is gone (DISCARD ALL). */
   forgetStatements(): void {
     this.guests = noGuests;
-    this.unnamedOwner = undefined;
+    this.unnamed = undefined;
     this.statements.clear();
   }
 

@@ -66,6 +66,7 @@ export class Settling {
   /** In front of such a statement: what it must not find is taken away. */
   prepareFor(client: ClientSession, { bits }: StatementHints): void {
     if ((bits & Hint.sequences) !== 0) this.#readsSequence(client);
+    if ((bits & Hint.database) !== 0) client.pool.wantDatabasesLeft();
   }
 
   /** Such a statement is on its way. */

@@ -88,7 +88,7 @@ export function canonicalValue(
   const batch = Buffer.concat([writer.take(), frontend.sync()]);
   const statement = [Owed.parse, Owed.bind, Owed.execute];
   const owed = [...statement, ...statement, ...statement, Owed.sync];
-  server.unnamedOwner = undefined;
+  server.unnamed = undefined;
   server.ask(batch, owed, ({ error, rows }) => {
     server.askQuery('ROLLBACK', () => {
       if (error !== undefined) done(error);

@@ -136,26 +136,38 @@ export class ForgetAll implements Change {
   }
 }
 
-/** Whoever has an unnamed statement, or none. */
-export interface UnnamedHolder {
-  unnamed: PreparedStatement | undefined;
+/** What a client has as its unnamed statement, from one change of it to the next: another one each time, even with the same text. */
+export class UnnamedStatement {
+  /** undefined: none, or one that only its server knows. */
+  readonly statement: PreparedStatement | undefined;
+
+  constructor(statement: PreparedStatement | undefined) {
+    this.statement = statement;
+  }
 }
 
-/** A server, by whose its unnamed statement is. */
+export const noUnnamed = new UnnamedStatement(undefined);
+
+/** Whoever has an unnamed statement, or none. */
+export interface UnnamedHolder {
+  unnamed: UnnamedStatement;
+}
+
+/** A server, by the unnamed statement that is there. */
 export interface UnnamedPlace {
-  /** What this client has is there; undefined: nobody knows. */
-  unnamedOwner: UnnamedHolder | undefined;
+  /** undefined: nobody knows. */
+  unnamed: UnnamedStatement | undefined;
 }
 
 /** The unnamed statement of a server becomes what its client has. */
 export class OwnerChange implements Change {
   readonly #server: UnnamedPlace;
-  readonly #owner: UnnamedHolder;
-  #before: UnnamedHolder | undefined;
+  readonly #after: UnnamedStatement;
+  #before: UnnamedStatement | undefined;
 
-  constructor(server: UnnamedPlace, owner: UnnamedHolder) {
+  constructor(server: UnnamedPlace, after: UnnamedStatement) {
     this.#server = server;
-    this.#owner = owner;
+    this.#after = after;
     this.#assign();
   }
 
@@ -164,23 +176,23 @@ export class OwnerChange implements Change {
   }
 
   undo(failed: boolean): void {
-    this.#server.unnamedOwner = failed ? undefined : this.#before;
+    this.#server.unnamed = failed ? undefined : this.#before;
   }
 
   #assign(): void {
-    this.#before = this.#server.unnamedOwner;
-    this.#server.unnamedOwner = this.#owner;
+    this.#before = this.#server.unnamed;
+    this.#server.unnamed = this.#after;
   }
 }
 
 /** The same, and the client has another one, or none any more. */
 export class UnnamedChange extends OwnerChange {
   readonly #holder: UnnamedHolder;
-  readonly #after: PreparedStatement | undefined;
-  #before: PreparedStatement | undefined;
+  readonly #after: UnnamedStatement;
+  #before: UnnamedStatement = noUnnamed;
 
-  constructor(server: UnnamedPlace, holder: UnnamedHolder, after: PreparedStatement | undefined) {
-    super(server, holder);
+  constructor(server: UnnamedPlace, holder: UnnamedHolder, after: UnnamedStatement) {
+    super(server, after);
     this.#holder = holder;
     this.#after = after;
     this.#become();
@@ -194,7 +206,7 @@ export class UnnamedChange extends OwnerChange {
   /** A Parse or Query that fails has dropped what was there before; one that is skipped has not. */
   override undo(failed: boolean): void {
     super.undo(failed);
-    this.#holder.unnamed = failed ? undefined : this.#before;
+    this.#holder.unnamed = failed ? noUnnamed : this.#before;
   }
 
   #become(): void {

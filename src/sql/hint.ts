@@ -28,6 +28,8 @@ export const Hint = {
   temporaryDdl: 2048,
   /** A setting under which statements are parsed changes, or may, but for its transaction only. */
   localParsing: 4096,
+  /** CREATE, ALTER or DROP DATABASE: it may want a database to which nobody is connected. */
+  database: 8192,
 } as const;
 
 export interface StatementHints {

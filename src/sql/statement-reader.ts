@@ -54,6 +54,12 @@ for (const token of [
 
 const EMPTY = Buffer.of();
 
+/** Of DATABASE behind `previous` in a statement that begins with `first`. DROP is one of those that begin a definition. */
+const databaseHint = (first: number, previous: number): number =>
+  first === previous && (first === Word.create || first === Word.alter || first === Word.definition)
+    ? Hint.database
+    : 0;
+
 export class StatementReader implements TokenVisitor {
   #bits = 0;
   readonly #names = new Set<string>();
@@ -301,6 +307,9 @@ export class StatementReader implements TokenVisitor {
         break;
       case Word.execute:
         if (this.#kind === Word.explain || previous === Word.as) this.#bits |= ANYTHING;
+        break;
+      case Word.database:
+        this.#bits |= databaseHint(this.#kind, previous);
         break;
       case Word.update:
         this.#updates = true;

@@ -44,6 +44,7 @@ export const Word = {
   expression: 36,
   table: 37,
   ordinality: 38,
+  database: 39,
 } as const;
 
 /** Names, in the same range of numbers: they mean the same in quotes, which make no keyword of a keyword. */

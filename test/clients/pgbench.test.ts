@@ -4,6 +4,7 @@ import { before, describe, test } from 'node:test';
 import { chosenPooler } from '../support/poolers/chosen.ts';
 import { useArena } from '../support/arena.ts';
 import { findProgram, runProgram } from './support/programs.ts';
+import { TAKING_TURNS } from './support/scenarios.ts';
 
 const POOL_SIZE = 5;
 const CLIENTS = 50;
@@ -14,6 +15,7 @@ if (pgbench.kind === 'missing') {
   test('pgbench', { skip: pgbench.reason }, () => undefined);
 } else {
   await describePgbench(pgbench.value);
+  await describeSessions(pgbench.value);
 }
 
 async function describePgbench(program: string): Promise<void> {
@@ -67,6 +69,27 @@ async function describePgbench(program: string): Promise<void> {
     }
   });
 }
+
+/** Each transaction sets, creates, declares and locks something, and fails unless it is there in the next. */
+async function describeSessions(program: string): Promise<void> {
+  const pooler = await chosenPooler();
+  const skip = pooler.sessionState ? false : `${pooler.name} does not keep the state of a session`;
+  describe(`A session of pgbench through ${pooler.name}`, { skip }, () => {
+    const arena = useArena({ ...TAKING_TURNS, pooler });
+    for (const mode of ['simple', 'extended', 'prepared']) {
+      test(`keeps what each client has set, created, declared and locked with -M ${mode}`, async () => {
+        const args = [`--protocol=${mode}`, '--client=9', '--jobs=9', '--transactions=20', '--no-vacuum'];
+        await arena().watching(async () => {
+          const { environment } = arena();
+          const { stdout } = await runProgram(program, [...args, `--file=${SESSION}`], { environment });
+          assert.match(stdout, /number of failed transactions: 0 /);
+        });
+      });
+    }
+  });
+}
+
+const SESSION = new URL('session.pgbench.sql', import.meta.url).pathname;
 
 const PIPELINE = new URL('pipeline.pgbench.sql', import.meta.url).pathname;
 

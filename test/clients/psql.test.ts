@@ -8,12 +8,15 @@ import { Authority, writeCertificate } from '../support/certificates.ts';
 import { chosenPooler } from '../support/poolers/chosen.ts';
 import { useArena } from '../support/arena.ts';
 import { findProgram, runProgram } from './support/programs.ts';
+import { TAKING_TURNS } from './support/scenarios.ts';
+import { SESSION_TABLES, TENANTS } from './support/sessions.ts';
 
 const psql = await findProgram('psql', 'postgresql-client');
 if (psql.kind === 'missing') {
   test('psql', { skip: psql.reason }, () => undefined);
 } else {
   await describePsql(psql.value);
+  await describeSessions(psql.value);
 }
 
 async function describePsql(program: string): Promise<void> {
@@ -160,6 +163,85 @@ async function describePsql(program: string): Promise<void> {
           }),
         ),
       );
+    });
+  });
+}
+
+/** Scripts that need their session from their first line to their last, eight at once. */
+async function describeSessions(program: string): Promise<void> {
+  const pooler = await chosenPooler();
+  const skip = pooler.sessionState ? false : `${pooler.name} does not keep the state of a session`;
+  describe(`A session of psql through ${pooler.name}`, { skip }, () => {
+    const arena = useArena({ ...TAKING_TURNS, pooler, setup: SESSION_TABLES });
+
+    /** One query a line; what they give, and what was wrong with them. */
+    const run = async (script: string, environment: Readonly<Record<string, string>> = {}) => {
+      const lines = script.trim().split('\n');
+      const { stdout, stderr } = await runProgram(
+        program,
+        [
+          '--no-psqlrc',
+          '--no-align',
+          '--tuples-only',
+          '--quiet',
+          ...lines.map((line) => `--command=${line.trim()}`),
+        ],
+        { environment: { ...arena().environment, ...environment } },
+      );
+      return { answers: stdout.trimEnd().split('\n'), stderr };
+    };
+    const eightTimes = (work: (n: number) => Promise<void>): Promise<number> =>
+      arena().watching(() => Promise.all(Array.from({ length: 8 }, (_, n) => work(n))));
+
+    test('keeps what a script has set, created, prepared, declared and locked', async () => {
+      await eightTimes(async (n) => {
+        const [tenant, key] = [String(n % TENANTS), String(n % 2)];
+        const { answers, stderr } = await run(`
+          SET search_path TO tenant_${tenant}
+          SET app.tenant TO 'tenant ${tenant}'
+          SELECT tenant FROM who
+          BEGIN
+          SET app.tenant TO 'lost'
+          ROLLBACK
+          SHOW app.tenant
+          CREATE TEMP TABLE basket AS SELECT ${tenant} AS article
+          SELECT article FROM basket
+          DECLARE kept CURSOR WITH HOLD FOR SELECT generate_series(1, 4)
+          FETCH 2 FROM kept
+          PREPARE plus (int) AS SELECT $1 + 100
+          EXECUTE plus (${tenant})
+          FETCH 2 FROM kept
+          SELECT 'locked' FROM pg_advisory_lock(${key})
+          CLOSE kept
+          DEALLOCATE plus
+          DROP TABLE basket
+          SELECT article FROM basket
+          SELECT tenant FROM who
+          SELECT pg_advisory_unlock(${key})
+          RESET search_path
+          SHOW search_path`);
+        const wanted = `${tenant},tenant ${tenant},${tenant},1,2,10${tenant},3,4,locked,${tenant},t,"$user", public`;
+        assert.equal(answers.join(','), wanted);
+        assert.match(stderr, /^ERROR: {2}relation "basket" does not exist$/m);
+      });
+    });
+
+    test('takes settings from PGOPTIONS and returns to them', async () => {
+      await eightTimes(async (n) => {
+        const [tenant, memory] = [String(n % TENANTS), `${String(n + 1)}MB`];
+        const { answers } = await run(
+          `
+          SHOW search_path
+          SELECT tenant FROM who
+          SHOW work_mem
+          SET work_mem TO '99MB'
+          SHOW work_mem
+          RESET work_mem
+          SHOW work_mem`,
+          { PGOPTIONS: `-c search_path=tenant_${tenant} -c work_mem=${memory}` },
+        );
+        assert.deepEqual(answers, [`tenant_${tenant}`, tenant, memory, '99MB', memory]);
+      });
     });
   });
 }

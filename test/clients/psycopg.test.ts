@@ -1,9 +1,10 @@
 /** The two psycopgs. */
+import { pythonScript } from './support/python.ts';
 import { describeScript } from './support/scenarios.ts';
 
 await describeScript({
   subject: 'psycopg 3',
-  file: 'python/psycopg_clients.py',
+  program: pythonScript('python/psycopg_clients.py'),
   poolSize: 5,
   scenarios: [
     { name: 'prepared_questions', claim: 'gets the answers to prepared statements', prepares: true },
@@ -33,7 +34,7 @@ await describeScript({
 
 await describeScript({
   subject: 'psycopg2',
-  file: 'python/psycopg2_clients.py',
+  program: pythonScript('python/psycopg2_clients.py'),
   poolSize: 4,
   scenarios: [
     { name: 'questions', claim: 'gets the answers to its questions' },

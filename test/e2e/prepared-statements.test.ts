@@ -415,6 +415,27 @@ describe('the unnamed statement', () => {
     other.quit();
   });
 
+  test('is the last that its client has parsed, also on a server where that had parsed another one', async () => {
+    const [client, first, second] = [
+      await stage().login('two'),
+      await stage().login('two'),
+      await stage().login('two'),
+    ];
+    // By named statements, which leave the unnamed one of a server alone.
+    for (const other of [first, second])
+      for (const text of ['BEGIN', 'COMMIT']) await other.ask([m.parse(text, text), m.sync]);
+    await first.ask([m.runNamed('BEGIN'), m.sync]);
+    assert.deepEqual(await tell(client.ask([m.parse('', 'SELECT $1::text'), m.sync])), ['1', 'Z I']);
+    // It has to go to the other server, and then to come back.
+    await second.ask([m.runNamed('BEGIN'), m.sync]);
+    await first.ask([m.runNamed('COMMIT'), m.sync]);
+    assert.deepEqual(await tell(client.ask([m.parse('', "SELECT 'the last'"), m.sync])), ['1', 'Z I']);
+    await first.ask([m.runNamed('BEGIN'), m.sync]);
+    await second.ask([m.runNamed('COMMIT'), m.sync]);
+    assert.deepEqual(m.valuesOf(await client.ask([m.bind(), m.execute(), m.sync])), ['the last']);
+    for (const one of [client, first, second]) one.quit();
+  });
+
   test('of another client is never there', async () => {
     const [one, other] = [await stage().login('one'), await stage().login('one')];
     await one.ask([m.parse('', "SELECT 'secret'"), m.sync]);

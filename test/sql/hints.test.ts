@@ -311,6 +311,21 @@ describe('hints', () => {
     assert.equal(bits('select 1'), '');
   });
 
+  test('name what wants a database to itself', () => {
+    holds({
+      'drop database x': 'database',
+      'DROP /* it */ DATABASE IF EXISTS x WITH (FORCE)': 'database',
+      'create database x template y': 'database',
+      'alter database x rename to y': 'database',
+      'select 1; drop database x': 'database',
+      'comment on database x is null': '',
+      'grant connect on database x to y': '',
+      'drop table database': '',
+      'drop "database" x': '',
+      'select database from x': '',
+    });
+  });
+
   test('know PREPARE from PREPARE TRANSACTION', () => {
     holds({
       'prepare x as select 1': 'prepare',

@@ -17,6 +17,10 @@ export interface ArenaOptions extends Pick<PoolerOptions, 'poolSize' | 'certific
   readonly pooler: PoolerKind;
   /** PostgreSQL's own settings. */
   readonly postgres?: Readonly<Record<string, string>>;
+  /** Run by the superuser in the clients' database before the pooler starts. */
+  readonly setup?: string;
+  /** Does the pooler serve databases that it has not been told of? Each has servers of its own, so none are limited here. */
+  readonly anyDatabase?: boolean;
 }
 
 export interface Arena {
@@ -43,16 +47,17 @@ export function useArena(options: ArenaOptions): () => Arena {
     cleanups.unshift(() => postgres.stop());
     await query(postgres, `CREATE ROLE ${USER} LOGIN PASSWORD '${PASSWORD}'`);
     await query(postgres, `CREATE DATABASE ${DATABASE} OWNER ${USER}`);
+    if (options.setup !== undefined) await query({ ...postgres, database: DATABASE }, options.setup);
     const pooler = await options.pooler.start({
       ...options,
       server: postgres,
       users: { [USER]: PASSWORD },
-      databases: [DATABASE],
+      databases: options.anyDatabase === true ? [DATABASE, '*'] : [DATABASE],
     });
     cleanups.unshift(() => pooler.stop());
     const watcher = await connect(postgres);
     cleanups.unshift(() => watcher.end());
-    const limit = options.pooler.limitsServers ? options.poolSize : Infinity;
+    const limit = options.pooler.limitsServers && options.anyDatabase !== true ? options.poolSize : Infinity;
     arena = {
       pooler,
       environment: {

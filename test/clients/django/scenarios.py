@@ -2,41 +2,26 @@
 
 import os
 import random
-import sys
 from datetime import datetime, timezone
 from decimal import Decimal
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "python"))
-os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
-
-import django
-
-django.setup()
-
+import project
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import IntegrityError, connection, connections, transaction
 from django.db.models import Count, F, Q, Sum
 from django.db.utils import DatabaseError
 from questions import check
-from scenario import chosen, in_threads, raises, scenario
+from scenario import chosen, raises, scenario
 from shop.models import Article, Counter, Customer, Line, Order, Tag
 from web import Browser
 
 THREADS = 20
+ROUNDS = 4
 
 
 def threads(work, count=THREADS):
-    """Like `in_threads`, and each leaves no connection behind."""
-
-    def closing(number):
-        try:
-            return work(number)
-        finally:
-            connections.close_all()
-
-    return in_threads(count, closing)
+    return project.threads(work, count)
 
 
 @scenario
@@ -68,7 +53,7 @@ def requests():
         rng = random.Random(number)
         browser = Browser()
         spent = Decimal(0)
-        for n in range(8):
+        for n in range(ROUNDS):
             lines = {f"article {i}": rng.randrange(1, 30) for i in rng.sample(range(1, 21), 3)}
             order = {"customer": f"customer {number}", "reference": f"{run}-{number}-{n}", "lines": lines}
             total = sum((prices[name] * count for name, count in lines.items()), Decimal(0))
@@ -91,10 +76,10 @@ def requests():
     before = Customer.objects.aggregate(total=Sum("balance"))["total"]
     spent = sum(threads(work))
     check(Customer.objects.aggregate(total=Sum("balance"))["total"], before - spent, "what all customers have left")
-    check(Order.objects.count(), placed + THREADS * 8, "orders")
+    check(Order.objects.count(), placed + THREADS * ROUNDS, "orders")
     check(Line.objects.filter(order__reference__contains="broken").exists(), False, "lines of broken orders")
     counter.refresh_from_db()
-    check(counter.value, THREADS * 8, "the counter that all count up")
+    check(counter.value, THREADS * ROUNDS, "the counter that all count up")
 
 
 @scenario

@@ -10,9 +10,10 @@ _factory = RequestFactory()
 
 
 class Browser:
-    """Keeps cookies; `get` and `post` give the status and the JSON of the answer."""
+    """Keeps cookies; `get` and `post` give the status and the JSON of the answer. `tenant` may be changed on the way."""
 
-    def __init__(self):
+    def __init__(self, tenant=None):
+        self.tenant = tenant
         self._cookies = {}
 
     def get(self, path):
@@ -24,6 +25,8 @@ class Browser:
     def _send(self, request):
         if self._cookies:
             request.environ["HTTP_COOKIE"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+        if self.tenant is not None:
+            request.environ["HTTP_X_TENANT"] = self.tenant
         heard = []
         response = _handler(request.environ, lambda status, headers: heard.append((status, headers)))
         body = b"".join(response)

@@ -1,6 +1,7 @@
 /** Programs of other people as clients: finding them, installing what is missing where that is possible, running them. */
 import { execFile } from 'node:child_process';
 import { access, constants, readdir } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -49,7 +50,7 @@ function outputOf(error: unknown): Output {
   return { stdout: String(error.stdout), stderr: String(error.stderr) };
 }
 
-/** A client program of PostgreSQL (psql, pgbench): from PATH, from Debian's folders, or installed there if we are root. */
+/** A program (psql, pgbench, a compiler): from PATH, from Debian's folders, or installed there if we are root. */
 export async function findProgram(name: string, debianPackage: string): Promise<Found<string>> {
   const found = await locate(name);
   if (found !== undefined) return { kind: 'found', value: found };
@@ -78,6 +79,11 @@ async function locate(name: string): Promise<string | undefined> {
       return path;
   }
   return undefined;
+}
+
+/** Where later runs find again what one has downloaded or built. */
+export function cacheFolder(name: string): string {
+  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'ostler', name);
 }
 
 /** Gives the reason when that is impossible. */

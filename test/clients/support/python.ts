@@ -1,20 +1,27 @@
 /** A Python with the drivers of requirements.txt, in a virtual environment outside the checkout that later runs find again. */
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { asOneLine, type Found, installDebianPackages, runProgram } from './programs.ts';
+import { asOneLine, cacheFolder, type Found, installDebianPackages, runProgram } from './programs.ts';
 
 const REQUIREMENTS = join(import.meta.dirname, '../requirements.txt');
 const PIP_TIMEOUT = 300_000;
 
+/** Runs a script by its path relative to test/clients. */
+export function pythonScript(file: string): () => Promise<Found<readonly string[]>> {
+  return async () => {
+    const python = await findPython();
+    if (python.kind === 'missing') return python;
+    return { kind: 'found', value: [python.value, join(import.meta.dirname, '..', file)] };
+  };
+}
+
 /** Gives the path of its `python`. */
-export async function findPython(): Promise<Found<string>> {
+async function findPython(): Promise<Found<string>> {
   const wanted = createHash('sha256')
     .update(await readFile(REQUIREMENTS))
     .digest('hex');
-  const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
-  const folder = join(cache, 'ostler', 'test-clients');
+  const folder = cacheFolder('test-clients');
   const python = join(folder, 'bin', 'python');
   const stamp = join(folder, 'requirements.sha256');
   if ((await readFile(stamp, 'utf8').catch(() => '')) === wanted) return { kind: 'found', value: python };

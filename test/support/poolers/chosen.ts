@@ -27,6 +27,7 @@ const none: PoolerKind = {
   name: 'no pooler',
   limitsServers: false,
   namedPreparedStatements: true,
+  sessionState: true,
   start: async ({ server }) => ({
     name: 'no pooler',
     host: server.host,

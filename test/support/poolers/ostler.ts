@@ -13,6 +13,7 @@ export function ostler(main: string = MAIN): PoolerKind {
     name: 'ostler',
     limitsServers: true,
     namedPreparedStatements: true,
+    sessionState: true,
     start: (options) => start(resolve(main), options),
   };
 }
@@ -38,7 +39,7 @@ async function start(main: string, options: PoolerOptions): Promise<Pooler> {
 function toml(options: PoolerOptions, port: number): string {
   const { certificate, server } = options;
   const { host, port: serverPort } = server;
-  const settings: Record<string, string | number> = {
+  const settings: Record<string, string | number | boolean> = {
     listen_addr: HOST,
     listen_port: port,
     http_port: 0,
@@ -62,7 +63,7 @@ function toml(options: PoolerOptions, port: number): string {
 }
 
 /** TOML's basic strings escape as JSON's do. */
-function section(name: string, values: Readonly<Record<string, string | number>>): string {
+function section(name: string, values: Readonly<Record<string, string | number | boolean>>): string {
   const lines = Object.entries(values).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`);
   return `[${name}]\n${lines.join('')}`;
 }

@@ -19,6 +19,7 @@ export async function pgbouncer(program = 'pgbouncer'): Promise<PoolerKind> {
     name: `PgBouncer ${version}`,
     limitsServers: true,
     namedPreparedStatements,
+    sessionState: false,
     start: (options) => start(program, version, namedPreparedStatements, options),
   };
 }
@@ -52,7 +53,7 @@ async function start(
     await hand(path, account);
     return path;
   };
-  const settings: Record<string, string | number> = {
+  const settings: Record<string, string | number | boolean> = {
     listen_addr: HOST,
     listen_port: port,
     unix_socket_dir: '',
@@ -86,10 +87,12 @@ async function start(
   });
 }
 
-function ini(options: PoolerOptions, settings: Readonly<Record<string, string | number>>): string {
+function ini(options: PoolerOptions, settings: Readonly<Record<string, string | number | boolean>>): string {
   const { host, port } = options.server;
   const databases = options.databases.map((name) => `${name} = host=${host} port=${String(port)}`);
-  const lines = Object.entries(settings).map(([key, value]) => `${key} = ${String(value)}`);
+  // What is a boolean to ostler is a number to it.
+  const plain = (value: string | number | boolean) => (typeof value === 'boolean' ? Number(value) : value);
+  const lines = Object.entries(settings).map(([key, value]) => `${key} = ${String(plain(value))}`);
   return ['[databases]', ...databases, '[pgbouncer]', ...lines, ''].join('\n');
 }
 

@@ -14,14 +14,14 @@ export interface PoolerOptions {
   readonly server: { readonly host: string; readonly port: number };
   /** Name → password; clients log in to the pooler with it and the pooler to PostgreSQL. */
   readonly users: Readonly<Record<string, string>>;
-  /** Named alike on both sides. */
+  /** Named alike on both sides; "*" stands for all that are not listed. */
   readonly databases: readonly string[];
   readonly poolSize: number;
   readonly authType?: 'scram-sha-256' | 'trust';
   /** Paths of PEM files. With it clients may use TLS, without it they cannot. */
   readonly certificate?: { readonly certFile: string; readonly keyFile: string };
   /** Further settings, in the names that PgBouncer and ostler share. */
-  readonly settings?: Readonly<Record<string, string | number>>;
+  readonly settings?: Readonly<Record<string, string | number | boolean>>;
 }
 
 export interface Pooler {
@@ -42,6 +42,8 @@ export interface PoolerKind {
   readonly limitsServers: boolean;
   /** Can clients in transaction mode use named prepared statements of the protocol? */
   readonly namedPreparedStatements: boolean;
+  /** Does what a client has set, listens to, locks or keeps in temporary tables last longer than a transaction? */
+  readonly sessionState: boolean;
   start(options: PoolerOptions): Promise<Pooler>;
 }
 

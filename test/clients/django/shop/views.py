@@ -51,12 +51,38 @@ def count_up(request, name):
     counter.value += 1
     counter.save(update_fields=["value"])
     with connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('TimeZone')")
-        (zone,) = cursor.fetchone()
-    return JsonResponse({"value": counter.value, "zone": zone})
+        cursor.execute(
+            "SELECT current_setting('TimeZone'), current_schema(), current_setting('shop.tenant', true), pg_backend_pid()"
+        )
+        zone, schema, tenant, server = cursor.fetchone()
+    return JsonResponse(
+        {"value": counter.value, "zone": zone, "schema": schema, "tenant": tenant, "server": server}
+    )
 
 
 def visit(request):
     """Sessions are rows too."""
     request.session["visits"] = request.session.get("visits", 0) + 1
     return JsonResponse({"visits": request.session["visits"]})
+
+
+def lock_till(request, key):
+    """Locked for the session, which the next requests of the same thread have as well."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [key])
+    return JsonResponse({})
+
+
+def count_till(request, key):
+    """Reads in one request and writes in the next, which only the lock between them makes right."""
+    name = f"till {key}"
+    if request.method == "POST":
+        Counter.objects.filter(name=name).update(value=json.loads(request.body)["value"])
+    return JsonResponse({"value": Counter.objects.get(name=name).value})
+
+
+def unlock_till(request, key):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+        (unlocked,) = cursor.fetchone()
+    return JsonResponse({"unlocked": unlocked})
