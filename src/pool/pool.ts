@@ -11,7 +11,8 @@ import { invariant } from '../base/assert.ts';
 import type { Clock } from '../base/clock.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
-import { type LimitedPool, offerSlots, type SharedLimit } from './limits.ts';
+import { Demand } from './demand.ts';
+import { offerSlots, type SharedLimit } from './limits.ts';
 import { LoginBackoff } from './login-backoff.ts';
 import type { PoolSettings } from './pool-settings.ts';
 import type { LoginFailure, PooledClient, PooledServer, PoolPort } from './port.ts';
@@ -55,36 +56,42 @@ export interface PoolOptions<Client extends PooledClient, Server extends PooledS
 /** How long RECONNECT leaves the logins that the last one has caused alone, ms. */
 const RECONNECT_PATIENCE = 200;
 
-export class Pool<Client extends PooledClient, Server extends PooledServer<Client>> implements LimitedPool {
+export class Pool<Client extends PooledClient, Server extends PooledServer<Client>> {
   readonly database: string;
   readonly user: string;
-  readonly limits: readonly SharedLimit[];
+  /** Towards the limits that it shares with other pools. */
+  readonly demand: Demand<Client, Server>;
   readonly #port: PoolPort<Client, Server>;
   readonly #settings: () => PoolSettings;
   readonly #clock: Clock;
-  readonly #random: () => number;
   readonly #onServerGone: () => void;
   readonly #roster: ServerRoster<Client, Server>;
   readonly #line = new WaitingLine<Client>();
   readonly #backoff = new LoginBackoff();
   #clients = 0;
   #paused = false;
-  /** A released server is to be closed for another pool under the same limit. */
-  #owes = false;
   #refusal: ClientError | undefined;
   #reconnectedAt = -Infinity;
 
   constructor(options: PoolOptions<Client, Server>) {
     this.database = options.database;
     this.user = options.user;
-    this.limits = options.limits;
     this.#port = options.port;
     this.#settings = options.settings;
     this.#clock = options.clock;
-    this.#random = options.random;
     this.#onServerGone = options.onServerGone;
     this.#roster = new ServerRoster(options.limits, (client, server) => options.port.prefers(client, server));
-    for (const limit of this.limits) limit.add(this);
+    this.demand = new Demand({
+      limits: options.limits,
+      roster: this.#roster,
+      line: this.#line,
+      backoff: this.#backoff,
+      settings: options.settings,
+      isHeld: () => this.#paused || this.#refusal !== undefined,
+      connect: (now) => this.#roster.add(this.#port.connect(this), now, options.random()),
+      close: (server, reason) => this.close(server, reason),
+    });
+    for (const limit of options.limits) limit.add(this.demand);
   }
 
   // Clients
@@ -120,16 +127,16 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
       if (error !== undefined) return error;
     }
     this.#line.push(client, now);
-    for (const limit of this.limits) limit.waiterCame();
+    for (const limit of this.demand.limits) limit.waiterCame();
     this.#testIdle(now);
-    while (this.open(now));
+    while (this.demand.open(now));
     return undefined;
   }
 
   /** A waiter leaves the line. Does nothing for one that is not in it. */
   abandon(client: Client): void {
     if (!this.#line.delete(client)) return;
-    for (const limit of this.limits) limit.waiterWent();
+    for (const limit of this.demand.limits) limit.waiterWent();
   }
 
   // Servers
@@ -151,7 +158,7 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
       return;
     }
     this.#roster.move(server, { kind: 'idle', since: now });
-    for (const limit of this.limits) if (limit.isContended) limit.makeRoom(now);
+    for (const limit of this.demand.limits) if (limit.isContended) limit.makeRoom(now);
   }
 
   /**
@@ -250,12 +257,12 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
       roster: this.#roster,
       line: this.#line,
     };
-    this.#owes = false;
+    this.demand.settleDebt();
     sweepIdle(inside, settings, now);
     sweepClosing(inside, settings, now);
     if (!this.#paused) sweepLine(inside, settings, now);
     this.#slotFreed(now);
-    this.#keepMinimum(now);
+    this.demand.keepMinimum(this.#clients, now);
   }
 
   // The console
@@ -310,7 +317,7 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
   /** Takes an unused pool out of its limits. */
   dispose(): void {
     invariant(this.isUnused, 'only a pool that nobody uses is dropped');
-    for (const limit of this.limits) limit.remove(this);
+    for (const limit of this.demand.limits) limit.remove(this.demand);
   }
 
   // What there is
@@ -318,6 +325,10 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
   /** Servers that take a slot, closing ones included. */
   get size(): number {
     return this.#roster.size;
+  }
+
+  get active(): number {
+    return this.#roster.count.active;
   }
 
   get waiting(): number {
@@ -336,7 +347,7 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
 
   /** max_db_connections or max_user_connections was lowered, and servers have to go. */
   get isOverSharedLimit(): boolean {
-    for (const limit of this.limits) if (limit.isExceeded) return true;
+    for (const limit of this.demand.limits) if (limit.isExceeded) return true;
     return false;
   }
 
@@ -344,7 +355,7 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
     const now = this.#clock.now();
     const { connecting, idle, active, tested, being_canceled, closing } = this.#roster.count;
     const used = this.#roster.idle.countStale(this.#settings(), now);
-    const maxWait = now - (this.waitingSince ?? now);
+    const maxWait = now - (this.demand.waitingSince ?? now);
     return {
       connecting,
       idle,
@@ -367,80 +378,7 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
     return this.#line.toArray();
   }
 
-  // For the limits that it shares with other pools
-
-  get active(): number {
-    return this.#roster.count.active;
-  }
-
-  get closing(): number {
-    return this.#roster.count.closing;
-  }
-
-  get idleSince(): number | undefined {
-    const state = this.#roster.idle.oldest?.state;
-    return state?.kind === 'idle' ? state.since : undefined;
-  }
-
-  get waitingSince(): number | undefined {
-    return this.#line.first?.waiting?.since;
-  }
-
-  get unservedSince(): number | undefined {
-    return this.#line.arrival(this.#roster.onTheWay);
-  }
-
-  wanted(now: number): number {
-    const unserved = this.#line.size - this.#roster.onTheWay;
-    if (unserved <= 0 || !this.#mayOpen(now)) return 0;
-    return Math.min(unserved, this.#sizeLimit(now) - this.size, this.#loginRoom);
-  }
-
-  open(now: number): boolean {
-    if (this.wanted(now) <= 0) return false;
-    let hasRoom = true;
-    for (const limit of this.limits) {
-      if (!limit.isFull) continue;
-      hasRoom = false;
-      limit.makeRoom(now);
-    }
-    if (hasRoom) this.#roster.add(this.#port.connect(this), now, this.#random());
-    return hasRoom;
-  }
-
-  evict(): void {
-    const server = this.#roster.idle.oldest;
-    if (server !== undefined) this.close(server, 'evicted');
-  }
-
-  owe(): void {
-    this.#owes = true;
-  }
-
   // How
-
-  /** Logins that may start now. While logins fail, one at a time finds out whether they still do. */
-  get #loginRoom(): number {
-    const concurrency = this.#backoff.isFailing ? 1 : this.#settings().serverLoginConcurrency;
-    return concurrency - this.#roster.count.connecting;
-  }
-
-  #mayOpen(now: number): boolean {
-    return (
-      !this.#paused &&
-      this.#refusal === undefined &&
-      !this.#backoff.holds(now, this.#settings().serverLoginRetry)
-    );
-  }
-
-  /** pool_size, and the reserve if the first in line has waited long enough for it. */
-  #sizeLimit(now: number): number {
-    const { poolSize, reservePoolSize, reservePoolTimeout } = this.#settings();
-    if (poolSize === 0) return Infinity;
-    const first = this.#line.first;
-    if (first === undefined || reservePoolTimeout === 0) return poolSize;
-    return this.#line.waited(first, now) >= reservePoolTimeout ? poolSize + reservePoolSize : poolSize;
-  }
 
   /** The error for those who would wait while the server is known to be down. */
   #downError(now: number): ClientError | undefined {
@@ -474,9 +412,7 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
     const { poolSize, reservePoolSize } = settings;
     if (poolSize > 0 && this.#roster.live > poolSize + reservePoolSize) return 'too many servers in the pool';
     if (this.isOverSharedLimit) return 'too many servers in the pool';
-    if (!this.#owes) return undefined;
-    this.#owes = false;
-    return 'evicted';
+    return this.demand.settleDebt() ? 'evicted' : undefined;
   }
 
   /** Idle servers that may have died are tested for those who wait; the first in line stays so meanwhile. */
@@ -503,17 +439,8 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
   #slotFreed(now: number): void {
     this.#grantIdle(now);
     this.#testIdle(now);
-    offerSlots(this, now);
+    offerSlots(this.demand, now);
     this.#onServerGone();
-  }
-
-  #keepMinimum(now: number): void {
-    const { minPoolSize, poolSize, forcedUser } = this.#settings();
-    if (minPoolSize === 0 || (!forcedUser && this.#clients === 0) || !this.#mayOpen(now)) return;
-    const minimum = poolSize > 0 ? Math.min(minPoolSize, poolSize) : minPoolSize;
-    while (this.size < minimum && this.#loginRoom > 0 && this.limits.every((limit) => !limit.isFull)) {
-      this.#roster.add(this.#port.connect(this), now, this.#random());
-    }
   }
 
   #closeSpare(reason: string): void {

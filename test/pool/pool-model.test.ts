@@ -190,7 +190,7 @@ class World {
     } else if (counts.waiting > counts.connecting + counts.tested) {
       assert.equal(counts.idle, 0, 'nobody waits beside an idle server');
       assert.ok(
-        pool.wanted(now) <= 0 || pool.limits.some((limit) => limit.isFull),
+        pool.demand.wanted(now) <= 0 || pool.demand.limits.some((limit) => limit.isFull),
         'nobody waits while a server may be opened',
       );
     }
