@@ -219,8 +219,9 @@ class Daemon implements ConsoleHost {
     if (!outcome.ok) return { kind: 'failed', problems: outcome.problems.map(formatProblem) };
     for (const warning of outcome.warnings) this.#logger.warn({ reload }, formatProblem(warning));
     const found = changes(this.pooler.config, outcome.config);
+    let outdated: readonly string[];
     try {
-      this.#apply(found, outcome.tls);
+      outdated = this.#apply(found, outcome.tls);
     } catch (error) {
       if (!(error instanceof StartError)) throw error;
       return { kind: 'failed', problems: [error.message] };
@@ -233,6 +234,7 @@ class Daemon implements ConsoleHost {
         ...databases.added.map((name) => `databases.${name} (new)`),
         ...databases.changed.map((name) => `databases.${name}`),
         ...databases.removed.map((name) => `databases.${name} (gone)`),
+        ...outdated.map((name) => `databases.${name} (TLS files)`),
         ...[...users.added, ...users.changed, ...users.removed].map((name) => `users.${name}`),
       ],
       needRestart: found.needRestart,
@@ -275,21 +277,28 @@ class Daemon implements ConsoleHost {
     }, TICK);
   }
 
-  /** Puts a checked configuration into force. @throws {StartError} before anything is changed */
-  #apply(found: Changes, tls: TlsContexts): void {
+  /**
+   * Puts a checked configuration into force. Answers the databases whose servers are made anew only because of what is in their TLS
+   * files. @throws {StartError} before anything is changed
+   */
+  #apply(found: Changes, tls: TlsContexts): readonly string[] {
     const { config, refusalRoom } = withinDescriptors(found.config, this.#logger);
-    const outdated = this.pooler.context.outdatedBy(found.config, tls);
+    const { reconnect } = found.databases;
+    const outdated = this.pooler.context
+      .outdatedBy(found.config, tls)
+      .filter((name) => !reconnect.includes(name));
     this.pooler.reconfigure(config, tls, refusalRoom);
     this.#log.setLevel(config.settings.log_level);
     const removed = new ClientError('database removed', { sqlState: SqlState.adminShutdown });
     for (const name of found.databases.removed) {
       if (name !== '*' && this.pooler.entry(name) === undefined) this.pooler.removeDatabase(name, removed);
     }
-    for (const name of new Set([...found.databases.reconnect, ...outdated])) {
+    for (const name of [...reconnect, ...outdated]) {
       if (name === '*') this.pooler.reconnectFallback();
       else this.pooler.pools.reconnect(name);
     }
     this.pooler.openConfiguredPools();
+    return outdated;
   }
 
   #tick(): void {

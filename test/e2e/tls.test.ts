@@ -123,19 +123,20 @@ host all all 127.0.0.1/32 scram-sha-256
           return pid;
         }),
       );
-    const reload = async (): Promise<void> => {
+    const reload = async (): Promise<unknown> => {
       const since = daemon.log.length;
       daemon.child.kill('SIGHUP');
-      await daemon.waitForLog(({ msg }) => msg === 'RELOAD', since);
+      return (await daemon.waitForLog(({ msg }) => msg === 'RELOAD', since))['changed'];
     };
     const [checked, plain] = await pids();
-    await reload();
+    assert.deepEqual(await reload(), []);
     assert.deepEqual(await pids(), [checked, plain], 'nothing is different yet');
     await writeFile(
       join(daemon.folder, 'ca.crt'),
       `${authority.certificate.cert}${stranger.certificate.cert}`,
     );
-    await reload();
+    const changed = ['verify-ca', 'verify-full', 'wrong name'].map((name) => `databases.${name} (TLS files)`);
+    assert.deepEqual(await reload(), changed);
     const [checkedAnew, stillPlain] = await pids();
     assert.notEqual(checkedAnew, checked);
     assert.equal(stillPlain, plain, 'it does not use the file');
