@@ -240,7 +240,6 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     );
   }
 
-  /** Called a few times a second. */
   /**
    * A client's statement may want a database to which nobody is connected. On connections of their own, those who have left one would
    * hold none to it: so do its servers. PostgreSQL waits for that, as it waits for clients that are just going.
@@ -257,6 +256,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     if (pool.clients === 0 && pool.size > 0 && !isKept) pool.reconnect();
   }
 
+  /** Called a few times a second. */
   tick(now: number): void {
     const {
       cancel_wait_timeout: patience,

@@ -184,6 +184,8 @@ const unreachable = (error: unknown): ClientError =>
 
 function asClientError(error: unknown): ClientError {
   if (error instanceof ClientError) return error;
+  // We ended it ourselves, and said why.
+  if (error instanceof ConnectionLost && error.cause instanceof ClientError) return error.cause;
   const message =
     error instanceof ConnectionLost
       ? `server closed the connection during login: ${error.message}`

@@ -175,6 +175,12 @@ function startupParameters(entry: DatabaseEntry, requested: string): (readonly [
   return parameters;
 }
 
+const connectTimeout = (timeout: number): ClientError =>
+  new ClientError('connect timeout', {
+    sqlState: SqlState.connectionFailure,
+    detail: `The server did not finish the login within server_connect_timeout (${timeout / 1000} s).`,
+  });
+
 /** Runs a login and gives its connection up at the deadline (ms; 0 = none) or when `signal` says so. */
 async function withDeadline<Result>(
   timeout: number,
@@ -183,7 +189,7 @@ async function withDeadline<Result>(
 ): Promise<Result> {
   let connection: Connection | undefined;
   let timedOut = false;
-  const giveUp = (): void => connection?.destroy(new Error(timedOut ? 'connect timeout' : 'given up'));
+  const giveUp = (): void => connection?.destroy(timedOut ? connectTimeout(timeout) : new Error('given up'));
   const timer =
     timeout === 0
       ? undefined
