@@ -93,7 +93,13 @@ export async function logInClient(connection: Connection, host: LoginHost): Prom
     host.stats.login.observe(performance.now() - startedAt);
   } catch (error) {
     if (error instanceof ClientError) refuse(error, error.detail ?? error.message);
-    else if (!(error instanceof ConnectionLost)) {
+    else if (error instanceof HandshakeFailed) {
+      host.stats.loginFailures++;
+      host.logger.info(
+        { host: connection.remoteAddress, reason: error.message },
+        'TLS handshake with a client failed',
+      );
+    } else if (!(error instanceof ConnectionLost)) {
       connection.destroy();
       host.logger.warn({ host: connection.remoteAddress, error }, 'login failed');
     } else if (!stream.everReceived) host.stats.zeroByteConnections++;
@@ -112,6 +118,20 @@ export async function logInClient(connection: Connection, host: LoginHost): Prom
 const timedOut = (): ClientError =>
   new ClientError('client_login_timeout', { sqlState: SqlState.invalidAuthorization });
 
+/** The client's doing as a rule: it does not trust our certificate, shows none that we trust, or speaks something else. */
+class HandshakeFailed extends Error {}
+
+/** @throws {HandshakeFailed} the connection is gone then */
+async function encrypt(connection: Connection, { acceptor }: ClientTls, firstBytes?: Buffer): Promise<void> {
+  try {
+    await connection.upgradeToTlsServer(acceptor, firstBytes);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const reason = 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message;
+    throw new HandshakeFailed(reason, { cause: error });
+  }
+}
+
 /** Everything before the StartupMessage; undefined when the connection was for something else. */
 async function openSession(
   connection: Connection,
@@ -122,7 +142,7 @@ async function openSession(
   const { clientTls } = host;
   let encrypted = false;
   if (first === 0x16 && clientTls !== undefined && !connection.unix) {
-    await connection.upgradeToTlsServer(clientTls.acceptor, stream.takeRest());
+    await encrypt(connection, clientTls, stream.takeRest());
     // Only ALPN tells that this is not some other protocol's client that was sent here.
     if (connection.tls?.alpn !== ALPN) {
       throw new ClientError(
@@ -148,7 +168,7 @@ async function openSession(
         }
         connection.write(Buffer.from('S'));
         // oxlint-disable-next-line no-await-in-loop
-        await connection.upgradeToTlsServer(clientTls.acceptor);
+        await encrypt(connection, clientTls);
         encrypted = true;
         break;
       case 'cancel':

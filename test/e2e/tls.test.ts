@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { connect as connectTls, TLSSocket } from 'node:tls';
 import type pg from 'pg';
 import { Authority, type Certificate } from '../support/certificates.ts';
-import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { type Daemon, type LogLine, startDaemon } from '../support/daemon.ts';
 import { sslRequest } from '../support/messages.ts';
 import {
   backendPid,
@@ -288,8 +288,12 @@ describe('from clients', () => {
     broken.write(Buffer.alloc(300, 0x2a));
     broken.resume();
     await once(broken, 'close');
+    const failed = ({ level, msg }: LogLine): boolean =>
+      level === 'info' && msg === 'TLS handshake with a client failed';
+    await daemon.waitForLog(failed);
     await assert.rejects(client({ ssl: { ...trusting, ca: stranger.certificate.cert } }));
     await serves({ ssl: trusting });
+    assert.ok(!daemon.log.some((line) => JSON.stringify(line).includes('"stack"')), 'it is no bug of ours');
   });
 
   test('no client comes in without TLS where it is required', async () => {
