@@ -12,7 +12,7 @@ import { type HttpEndpoint, listenHttp } from '../http/server.ts';
 import { Resolver } from '../net/dns.ts';
 import { decideOnLimit, descriptorLimit } from '../net/file-limits.ts';
 import { relayWorks } from '../net/relay-check.ts';
-import { Listener } from '../net/listener.ts';
+import { hostAndPort, listenError, Listener } from '../net/listener.ts';
 import { StatsAverages } from '../observability/averages.ts';
 import { openLog, type LogSink } from '../observability/log-sink.ts';
 import { createScrape } from '../observability/metrics.ts';
@@ -162,7 +162,8 @@ class Daemon implements ConsoleHost {
       return http;
     } catch (error) {
       this.#listener?.close();
-      throw new StartError(`http: ${error instanceof Error ? error.message : String(error)}`);
+      if (!(error instanceof Error)) throw error;
+      throw new StartError(`http: ${listenError(hostAndPort(host, port), error).message}`);
     }
   }
 

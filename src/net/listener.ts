@@ -207,7 +207,8 @@ function portOf(server: Server): number {
   return address.port;
 }
 
-function listenError(place: string, error: NodeJS.ErrnoException): Error {
+/** Why nothing listens at `place` (such as `127.0.0.1:6432`), for the person who starts the daemon. */
+export function listenError(place: string, error: NodeJS.ErrnoException): Error {
   return new Error(listenText(place, error), { cause: error });
 }
 

@@ -110,9 +110,16 @@ describe('a daemon that cannot start', () => {
     await once(other, 'listening');
     const port = portOf(other);
     const { status, lines } = await failedStart({ config: toml(nowhere, { ostler: { listen_port: port } }) });
-    other.close();
     assert.equal(status, 1);
     assert.deepEqual(lines, [`ostler: 127.0.0.1:${String(port)} is in use`]);
+    // By then it listens for clients, which is logged. It is a start that failed all the same.
+    await assert.rejects(
+      startDaemon({ config: toml(nowhere, { ostler: { http_port: port } }) }).then(async (daemon) => {
+        await daemon.waitForLog(({ msg }) => msg === 'nothing that it logs');
+      }),
+      new RegExp(`status 1\\).*ostler: http: 127\\.0\\.0\\.1:${String(port)} is in use`, 's'),
+    );
+    other.close();
   });
 
   test('because it may open too few files for max_client_conn says both numbers and exits with status 1', async () => {
