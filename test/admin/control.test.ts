@@ -340,10 +340,11 @@ describe('RECONNECT', () => {
 
 describe('SET', () => {
   test('changes what happens at once', async () => {
-    await run("SET query_wait_timeout = '100ms'");
     const holders = [await client(), await client()];
     await Promise.all(holders.map((each) => each.query('BEGIN')));
     const late = await client();
+    // Not before: a server may take longer to log in.
+    await run("SET query_wait_timeout = '100ms'");
     assert.match((await failure(late.query('SELECT 1'))).message, /^query_wait_timeout/);
     assert.equal((await row('CONFIG', 'query_wait_timeout'))['value'], '0.1');
     await run('SET query_wait_timeout TO 20');

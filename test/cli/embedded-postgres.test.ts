@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { describe, type TestContext, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { startEmbeddedPostgres } from '../../src/cli/embedded-postgres.ts';
 import { connect, query, startPostgres } from '../support/postgres.ts';
 import { until } from '../support/wait.ts';
@@ -26,10 +26,14 @@ const isGone = (path: string): Promise<boolean> =>
     () => true,
   );
 
-async function temporaryFolder(t: TestContext, mode = 0o755): Promise<string> {
+/** Removed when every PostgreSQL in them has stopped, which happens after each test. */
+const folders: string[] = [];
+after(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
+
+async function temporaryFolder(mode = 0o755): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'ostler-test-'));
+  folders.push(folder);
   await chmod(folder, mode);
-  t.after(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
@@ -66,7 +70,7 @@ describe('an embedded PostgreSQL', () => {
   });
 
   test('keeps data and password in its folder from run to run, past a lock file of a run that was killed', async (t) => {
-    const folder = await temporaryFolder(t);
+    const folder = await temporaryFolder();
     const first = await startEmbeddedPostgres({ folder });
     await query(first, 'CREATE TABLE kept (id int)');
     await first.stop();
@@ -82,9 +86,9 @@ describe('an embedded PostgreSQL', () => {
     'keeps its data elsewhere when the folder is closed to its account',
     { skip: process.getuid?.() === 0 ? false : 'only root runs PostgreSQL as another account' },
     async (t) => {
-      const folder = await temporaryFolder(t, 0o700);
+      const folder = await temporaryFolder(0o700);
       const first = await startEmbeddedPostgres({ folder });
-      t.after(() => rm(join(first.dataDir, '..'), { recursive: true, force: true }));
+      folders.push(join(first.dataDir, '..'));
       await first.stop();
       const second = await startEmbeddedPostgres({ folder });
       t.after(() => second.stop());
@@ -94,8 +98,8 @@ describe('an embedded PostgreSQL', () => {
     },
   );
 
-  test('refuses data that another major version has made', async (t) => {
-    const folder = await temporaryFolder(t);
+  test('refuses data that another major version has made', async () => {
+    const folder = await temporaryFolder();
     const first = await startEmbeddedPostgres({ folder });
     await first.stop();
     await writeFile(join(first.dataDir, 'PG_VERSION'), '9\n');
