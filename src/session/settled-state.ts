@@ -4,7 +4,7 @@
  * to its own default, the client means the value that it brought.
  */
 import { InternedMap } from './interned-map.ts';
-import type { SessionState } from './replay.ts';
+import { isIdentity, type SessionState } from './replay.ts';
 
 export interface Answered {
   /** By name: what the server has, in hex; null = no such setting. */
@@ -37,7 +37,8 @@ export function settledState({ values, usual, base, brought, resetAll, resets }:
     const isStandard = value === null || text === standard;
     const isUsual = isStandard ? base.get(name) === undefined : text === base.get(name);
     if (!isUsual || own !== undefined) server.push([name, text]);
-    const wasReset = isStandard && (resetAll || resets.has(name));
+    // RESET ALL leaves the role alone.
+    const wasReset = isStandard && (resets.has(name) || (resetAll && !isIdentity(name)));
     if (own !== undefined && (wasReset || value === null)) client.push([name, own]);
     else if (!isUsual && !wasReset) client.push([name, text]);
     else if (own !== undefined) client.push([name, text]);

@@ -43,20 +43,22 @@ export const isQuietTag = (bytes: Buffer, at: number): boolean =>
   quiet[tagKey(bytes[at] ?? 0, bytes[at + 2] ?? 0)] === 1;
 
 const tagHints: ReadonlyMap<string, number> = new Map([
-  ['DISCARD ALL', Hint.resetAll | Hint.pins],
-  ['DISCARD TEMP', Hint.pins],
+  ['DISCARD ALL', Hint.resetAll | Hint.removes],
+  ['DISCARD TEMP', Hint.removes],
   ['LISTEN', Hint.pins],
-  ['UNLISTEN', Hint.pins],
-  ['DECLARE CURSOR', Hint.pins],
-  ['CLOSE CURSOR', Hint.pins],
-  ['CLOSE CURSOR ALL', Hint.pins],
+  ['UNLISTEN', Hint.removes],
+  ['CLOSE CURSOR', Hint.removes],
+  ['CLOSE CURSOR ALL', Hint.removes],
   ['PREPARE', Hint.prepare],
-  ['DEALLOCATE', Hint.prepare],
-  ['DEALLOCATE ALL', Hint.prepare],
+  ['DEALLOCATE', Hint.removes],
+  ['DEALLOCATE ALL', Hint.removes],
   ['LOAD', Hint.permanent],
   ['DO', Hint.opaque],
   ['CALL', Hint.opaque],
 ]);
+
+/** Of the statement's own transaction, or of the whole server. */
+const neverLasts = Hint.localParsing | Hint.database | Hint.temporaryDdl | Hint.nextval | Hint.sequences;
 
 export class Suspicion {
   bits = 0;
@@ -73,7 +75,7 @@ export class Suspicion {
 
   /** Something may be left in the session. */
   get any(): boolean {
-    return (this.bits & ~Hint.localParsing) !== 0;
+    return (this.bits & ~neverLasts) !== 0;
   }
 
   /** What pins a client may have come, temporary objects too. */
@@ -110,7 +112,8 @@ export class Suspicion {
       // One that no text has shown: what it set nobody knows.
       if (this.#announced > 0) this.#announced--;
       else this.bits |= Hint.opaque;
-    } else if (tag.startsWith('CREATE ') || tag.startsWith('DROP ')) this.bits |= Hint.pins;
+    } else if (tag.startsWith('CREATE ')) this.bits |= Hint.pins;
+    else if (tag.startsWith('DROP ')) this.bits |= Hint.removes;
   }
 
   /** The server has reported a value of `name` that is not the one known. */

@@ -26,11 +26,8 @@ const effects: readonly (readonly [number, string])[] = [
   [Hint.sequences, 'currval lastval'],
   [Hint.nextval, 'nextval setval'],
   // Those named …_xact_… are not here: such locks end with their transaction.
-  [
-    Hint.locks,
-    'pg_advisory_lock pg_advisory_lock_shared pg_try_advisory_lock pg_try_advisory_lock_shared ' +
-      'pg_advisory_unlock pg_advisory_unlock_shared pg_advisory_unlock_all',
-  ],
+  [Hint.locks, 'pg_advisory_lock pg_advisory_lock_shared pg_try_advisory_lock pg_try_advisory_lock_shared'],
+  [Hint.removes, 'pg_advisory_unlock pg_advisory_unlock_shared pg_advisory_unlock_all'],
   [
     Hint.permanent,
     'dblink_connect dblink_connect_u pg_backup_start pg_start_backup pg_replication_origin_session_setup ' +

@@ -6,13 +6,13 @@ export const Hint = {
   settings: 1,
   /** Some settings may change and the text does not say which: an unreadable set_config, pg_settings written, DO, … */
   opaque: 2,
-  /** What cannot move to another server may have come or gone: holdable cursors, LISTEN, temporary objects (also by a SELECT … INTO). */
+  /** What cannot move to another server may have come: holdable cursors, LISTEN, temporary objects (also by a SELECT … INTO). */
   pins: 4,
-  /** A function that takes or frees session-level advisory locks. */
+  /** A function that takes session-level advisory locks. */
   locks: 8,
   /** A function that is not among the harmless ones of pg_catalog: see `functions`. */
   functions: 16,
-  /** SQL PREPARE or DEALLOCATE. */
+  /** SQL PREPARE. */
   prepare: 32,
   /** What nothing cleans: LOAD, dblink connections, backups, temporary replication slots, replication origins. */
   permanent: 64,
@@ -30,6 +30,8 @@ export const Hint = {
   localParsing: 4096,
   /** CREATE, ALTER or DROP DATABASE: it may want a database to which nobody is connected. */
   database: 8192,
+  /** CLOSE, UNLISTEN, DEALLOCATE, DISCARD, functions that free locks: who has nothing of the kind has nothing afterwards either. */
+  removes: 16_384,
 } as const;
 
 export interface StatementHints {

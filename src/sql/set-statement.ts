@@ -142,13 +142,13 @@ function readDiscard(tokens: readonly Token[]): SettingsChange | undefined {
   switch (what.text) {
     case 'all':
       return {
-        bits: Hint.resetAll | Hint.settings | Hint.pins | Hint.prepare,
+        bits: Hint.resetAll | Hint.removes,
         names: ['session_authorization', 'role'],
         resets: true,
       };
     case 'temp':
     case 'temporary':
-      return { ...NOTHING, bits: Hint.pins };
+      return { ...NOTHING, bits: Hint.removes };
     case 'plans':
     case 'sequences':
       return NOTHING;

@@ -252,9 +252,11 @@ export class StatementReader implements TokenVisitor {
         this.#bits |= ANYTHING;
         break;
       case Word.listen:
+        this.#bits |= Hint.pins;
+        break;
       case Word.unlisten:
       case Word.close:
-        this.#bits |= Hint.pins;
+        this.#bits |= Hint.removes;
         break;
       case Word.load:
         this.#bits |= Hint.permanent;
@@ -364,13 +366,15 @@ export class StatementReader implements TokenVisitor {
       return;
     }
     if (touched === undefined) this.#bits |= Hint.opaque;
-    else this.#change(touched, call.mayReset);
+    else {
+      if (touched.length > 0) this.#bits |= Hint.settings;
+      this.#change(touched, call.mayReset);
+    }
     if (call.name?.toLowerCase() === SEED) this.#bits |= Hint.seed;
   }
 
   #change(names: readonly string[], resets: boolean): void {
     for (const name of names) {
-      this.#bits |= Hint.settings;
       this.#names.add(name);
       if (resets) this.#resets.add(name);
     }
@@ -390,7 +394,7 @@ export class StatementReader implements TokenVisitor {
 
   #readHead(head: readonly Token[]): void {
     if (this.#kind === Word.deallocate) {
-      this.#bits |= Hint.prepare;
+      this.#bits |= Hint.removes;
       this.#deallocates = readDeallocate(head);
     } else if (this.#kind === Word.prepare) {
       if (head[1]?.text !== 'transaction' || head[2]?.type !== 'literal') this.#bits |= Hint.prepare;

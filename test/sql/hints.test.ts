@@ -68,7 +68,7 @@ describe('a SET', () => {
 describe('the names of settings', () => {
   const named = (text: string): string => {
     const { names, resets, setStatements, bits: found } = hints(text);
-    assert.equal((found & Hint.settings) !== 0, names.length > 0);
+    assert.equal((found & (Hint.settings | Hint.resetAll)) !== 0, names.length > 0 || text === 'reset all');
     const kept = names.filter((name) => !resets.includes(name));
     return `${String(setStatements)}: ${kept.join(' ')}${resets.length > 0 ? ` / ${resets.join(' ')}` : ''}`;
   };
@@ -204,8 +204,8 @@ describe('hints', () => {
   test('name what pins', () => {
     holds({
       'listen a': 'pins',
-      'unlisten *': 'pins',
-      'close all': 'pins',
+      'unlisten *': 'removes',
+      'close all': 'removes',
       'declare c cursor with hold for select 1': 'pins',
       'declare c no scroll cursor without hold for select 1': '',
       'declare c cursor for select 1': '',
@@ -228,8 +228,8 @@ describe('hints', () => {
       'select "pg_temp".f(1)': 'pins functions',
       'drop table pg_temp_3.x': 'pins',
       'set search_path = a, pg_temp': 'settings',
-      'discard temp': 'pins',
-      'discard all': 'settings pins prepare resetAll',
+      'discard temp': 'removes',
+      'discard all': 'resetAll removes',
     });
   });
 
@@ -237,7 +237,7 @@ describe('hints', () => {
     holds({
       'select pg_advisory_lock(1)': 'locks',
       'select pg_catalog.pg_try_advisory_lock_shared (1)': 'locks',
-      'select pg_advisory_unlock_all()': 'locks',
+      'select pg_advisory_unlock_all()': 'removes',
       'select pg_advisory_xact_lock(1)': '',
       'select my_advisory_thing(1)': 'locks functions',
       'select setseed(0.5)': 'seed',
@@ -331,8 +331,8 @@ describe('hints', () => {
       'prepare x as select 1': 'prepare',
       "prepare transaction 'x'": '',
       'prepare transaction (int) as select 1': 'prepare',
-      'deallocate x': 'prepare',
-      'deallocate all': 'prepare',
+      'deallocate x': 'removes',
+      'deallocate all': 'removes',
     });
   });
 });
