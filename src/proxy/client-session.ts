@@ -20,7 +20,7 @@ import type { InternedMap } from '../session/interned-map.ts';
 import type { Pin } from '../session/pins.ts';
 import type { SessionState } from '../session/replay.ts';
 import { changesParsing, parseContextOf } from '../session/parse-context.ts';
-import { HintScanner, opaqueHints } from '../sql/hints.ts';
+import { HintScanner, hintsOf, noHints, opaqueHints } from '../sql/hints.ts';
 import { ClientStatements, type Sending } from './client-statements.ts';
 import { Outbox } from './outbox.ts';
 import { Owed } from './owed-replies.ts';
@@ -254,15 +254,14 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (server === undefined) return this.#withoutServer();
     switch (type) {
       case Frontend.query:
-        if (this.isTracked) server.settling.expectText(this, chunk, start + HEADER_SIZE, end - 1);
-        if (!this.#sent(this.statements.query(server, chunk, start, end))) return Verdict.stopBefore;
+        if (!this.#query(server, chunk, start, end)) return Verdict.stopBefore;
         break;
       case Frontend.sync:
         server.owed.push(Owed.sync);
         server.out.forward(chunk, start, end);
         break;
       case Frontend.functionCall:
-        if (this.isTracked) server.settling.expect(this, opaqueHints);
+        if (this.isTracked) server.settling.note(opaqueHints);
         server.owed.push(Owed.functionCall);
         server.out.forward(chunk, start, end);
         break;
@@ -323,8 +322,20 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (this.#streamedText === undefined) return;
     this.#streamedText.feed(chunk, start, last ? end - 1 : end);
     if (!last) return;
-    server.settling.expect(this, this.#streamedText.finish());
+    server.settling.note(this.#streamedText.finish());
     this.#streamedText = undefined;
+  }
+
+  /** Sends a whole Query. False: it stays for later. */
+  #query(server: ServerSession, chunk: Buffer, start: number, end: number): boolean {
+    const { settling } = server;
+    const hints = this.isTracked
+      ? hintsOf(chunk, start + HEADER_SIZE, end - 1, settling.lexing(this))
+      : noHints;
+    settling.prepareFor(this, hints);
+    if (!this.#sent(this.statements.query(server, chunk, start, end))) return false;
+    settling.note(hints);
+    return true;
   }
 
   /** A Query that is larger than what came of it: read as it passes by. */

@@ -111,7 +111,7 @@ export class ClientStatements implements UnnamedHolder {
   /** Sends Query, or as much of it as has come. It destroys the unnamed statement. */
   query(server: ServerSession, chunk: Buffer, start: number, end: number): Sending {
     const textAt = start + HEADER_SIZE;
-    const deallocated = deallocationIn(chunk, textAt, end)?.name;
+    const deallocated = deallocationIn(chunk, textAt, end);
     if (deallocated !== undefined && !server.owed.skipping && (!server.owed.batchOpen || server.replaying)) {
       if (othersUnanswered(server)) return 'waits';
       if (this.#deallocate(server, deallocated)) {
@@ -222,7 +222,7 @@ export class ClientStatements implements UnnamedHolder {
     const statement = this.#executed(server, chunk, start, end);
     if (statement?.deallocates !== undefined) {
       if (othersUnanswered(server)) return 'waits';
-      if (this.#deallocate(server, statement.deallocates.name)) return 'sent';
+      if (this.#deallocate(server, statement.deallocates)) return 'sent';
     }
     const change = statement?.forgetsAll === true ? this.#forgetAll(server) : undefined;
     return asItIs(server, Owed.execute, chunk, start, end, change);

@@ -18,7 +18,7 @@ import { IDLE_SESSION_TIMEOUT, isIdentity } from '../session/replay.ts';
 import { isCustom, settledState } from '../session/settled-state.ts';
 import { lexingOf } from '../session/lexing.ts';
 import { Suspicion } from '../session/suspicion.ts';
-import { Hint, hintsOf, type Lexing, noHints, type StatementHints } from '../sql/hints.ts';
+import { Hint, type Lexing, noHints, type StatementHints } from '../sql/hints.ts';
 import type { ClientSession } from './client-session.ts';
 import type { PoolTracking } from './pool-tracking.ts';
 import type { ServerSession } from './server-session.ts';
@@ -51,19 +51,7 @@ export class Settling {
     return this.#asking !== settled;
   }
 
-  /** A statement of the client's with the text from `start` to `end` goes to the server. */
-  expectText(client: ClientSession, bytes: Buffer, start: number, end: number): void {
-    const hints = hintsOf(bytes, start, end, this.lexing(client));
-    if (hints !== noHints) this.expect(client, hints);
-  }
-
-  /** The same for one whose text has been read. */
-  expect(client: ClientSession, hints: StatementHints): void {
-    this.prepareFor(client, hints);
-    this.note(hints);
-  }
-
-  /** In front of such a statement: what it must not find is taken away. */
+  /** In front of a statement with these hints: what it must not find is taken away. */
   prepareFor(client: ClientSession, { bits }: StatementHints): void {
     if ((bits & Hint.sequences) !== 0) this.#readsSequence(client);
     if ((bits & Hint.database) !== 0) client.pool.wantDatabasesLeft();

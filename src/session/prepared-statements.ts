@@ -3,7 +3,7 @@
  * means the same statement, whatever either calls it.
  */
 import { hintsOf, type Lexing, noHints, type StatementHints } from '../sql/hints.ts';
-import { type Deallocation, deallocationIn, forgetsAll } from './deallocation.ts';
+import { deallocationIn, forgetsAll } from './deallocation.ts';
 import type { InternedMap } from './interned-map.ts';
 import type { Schema, SchemaVersion } from './schema.ts';
 
@@ -20,7 +20,7 @@ export class PreparedStatement {
   /** Its text drops every statement. */
   readonly forgetsAll: boolean;
   /** Its text drops this one statement. */
-  readonly deallocates: Deallocation | undefined;
+  readonly deallocates: string | undefined;
   /** What a server was the first to tell of it, in answer to Describe: the types of its parameters, */
   parameterTypes: readonly number[] | undefined;
   /** and the columns that it returns, as text that is equal for equal columns. */
