@@ -198,6 +198,10 @@ async function healthcheck(
     if (!outcome.ok) return FAILED;
     ({ http_addr: host, http_port: port } = outcome.config.settings);
   }
+  if (port === 0) {
+    say('HTTP is off: http_port is 0');
+    return FAILED;
+  }
   const { healthy, message } = await probe({ host, port, path: route, timeout: timeout * 1000 });
   say(message);
   return healthy ? 0 : FAILED;

@@ -17,14 +17,15 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true, force: true }));
 
-/** Runs it to its end, with a configuration in the environment and this on standard input. */
+/** Runs it to its end, with a configuration in the environment, more of that, and this on standard input. */
 async function ostler(
   argv: readonly string[],
   input = '',
+  env: NodeJS.ProcessEnv = {},
 ): Promise<{ status: unknown; out: string; complaint: string }> {
   const child = spawn(process.execPath, [MAIN, ...argv], {
     cwd: folder,
-    env: { ...process.env, DATABASE_URL: 'postgresql://app:secret@127.0.0.1:1/app' },
+    env: { ...process.env, DATABASE_URL: 'postgresql://app:secret@127.0.0.1:1/app', ...env },
   });
   const exited = once(child, 'exit');
   child.stdin.end(input);
@@ -55,6 +56,13 @@ describe('the command line', () => {
     assert.equal(printed.status, 0);
     assert.match(printed.out, /^\[databases\.app\]$/m);
     assert.doesNotMatch(printed.out, /secret/);
+  });
+
+  test('says that a health check needs HTTP, with status 1 as for one that fails', async () => {
+    const { status, out } = await ostler(['healthcheck', '--timeout', '1'], '', {
+      OSTLER__OSTLER__HTTP_PORT: '0',
+    });
+    assert.deepEqual([status, out], [1, 'HTTP is off: http_port is 0\n']);
   });
 
   test('makes a SCRAM verifier of a password on standard input', async () => {
