@@ -47,9 +47,13 @@ export class ServerRoster<Client, Server extends PooledServer<Client>> {
     return this.#count.connecting + this.#count.tested;
   }
 
-  /** Some server is logged in, so that who waits will be served sooner or later. */
+  /** Some server is logged in and comes back to the line, so that who waits will be served sooner or later. */
   get hasUsable(): boolean {
-    return this.live > this.#count.connecting;
+    for (const tenure of this.#tenures.values()) {
+      const { kind } = tenure.server.state;
+      if (kind !== 'connecting' && kind !== 'closing' && !this.closeNeeded(tenure)) return true;
+    }
+    return false;
   }
 
   get hasCloseNeeded(): boolean {

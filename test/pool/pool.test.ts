@@ -455,6 +455,14 @@ describe('A login that fails', () => {
     assert.ok(waiter.server !== undefined);
   });
 
+  test('tells the line also where the only other server goes at its release', () => {
+    linkedClients(1);
+    pool.reconnect();
+    const waiter = proxy.acquire(pool);
+    fail(wrongPassword);
+    assert.equal(waiter.error, wrongPassword.error);
+  });
+
   test('tells the line when the last working server has gone as well', () => {
     const [holder] = linkedClients(1);
     const waiter = proxy.acquire(pool);
