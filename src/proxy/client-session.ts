@@ -20,7 +20,7 @@ import type { InternedMap } from '../session/interned-map.ts';
 import type { Pin } from '../session/pins.ts';
 import type { SessionState } from '../session/replay.ts';
 import { changesParsing, parseContextOf } from '../session/parse-context.ts';
-import { HintScanner, hintsOf, noHints, opaqueHints } from '../sql/hints.ts';
+import { HintScanner, hintsOfWhole, noHints, opaqueHints } from '../sql/hints.ts';
 import { ClientStatements, type Sending } from './client-statements.ts';
 import { Outbox } from './outbox.ts';
 import { Owed } from './owed-replies.ts';
@@ -330,7 +330,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   #query(server: ServerSession, chunk: Buffer, start: number, end: number): boolean {
     const { settling } = server;
     const hints = this.isTracked
-      ? hintsOf(chunk, start + HEADER_SIZE, end - 1, settling.lexing(this))
+      ? hintsOfWhole(chunk, start + HEADER_SIZE, end - 1, settling.lexing(this))
       : noHints;
     settling.prepareFor(this, hints);
     if (!this.#sent(this.statements.query(server, chunk, start, end))) return false;

@@ -225,6 +225,8 @@ export class Settling {
     if (client.readsSequences && this.#server.mayHaveDrawn) reasons.push('sequence');
     if ([...suspicion.names].some((name) => !isPlainName(name))) reasons.push('unknown_setting');
     if ((bits & (Hint.functions | Hint.opaque)) !== 0) this.#server.mayHaveLeftovers = true;
+    // It may have dropped every statement, ours too.
+    if ((bits & Hint.opaque) !== 0) this.#server.guests = noGuests;
     suspicion.clear();
     const before = client.pin;
     client.pin = pinAfter(before, reasons, performance.now());

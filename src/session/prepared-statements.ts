@@ -2,7 +2,7 @@
  * Prepared statements of the extended protocol, by what they say, and how they are shared: who says the same under the same settings
  * means the same statement, whatever either calls it.
  */
-import { hintsOf, type Lexing, noHints, type StatementHints } from '../sql/hints.ts';
+import { hintsOfWhole, type Lexing, noHints, type StatementHints } from '../sql/hints.ts';
 import { deallocationIn, forgetsAll } from './deallocation.ts';
 import type { InternedMap } from './interned-map.ts';
 import type { Schema, SchemaVersion } from './schema.ts';
@@ -43,7 +43,7 @@ export class PreparedStatement {
   hintsUnder(lexing: Lexing): StatementHints {
     if (this.#lexing !== lexing) {
       this.#lexing = lexing;
-      this.#hints = hintsOf(this.definition, 0, this.definition.indexOf(0), lexing);
+      this.#hints = hintsOfWhole(this.definition, 0, this.definition.indexOf(0), lexing);
     }
     return this.#hints;
   }

@@ -1,5 +1,6 @@
 /** Hints of a text: the one way into this folder. */
-import { type StatementHints } from './hint.ts';
+import { Hint, type StatementHints } from './hint.ts';
+import { customNamesIn } from './inner-names.ts';
 import { Lexer, type Lexing } from './lexer.ts';
 import { StatementReader } from './statement-reader.ts';
 
@@ -61,4 +62,16 @@ export function hintsOf(bytes: Buffer, start: number, end: number, lexing: Lexin
   lexer.reset(lexing);
   lexer.scan(bytes, start, end, true);
   return reader.finish();
+}
+
+/** The same, and where anything may be set, the custom settings that its strings seem to name. */
+export function hintsOfWhole(bytes: Buffer, start: number, end: number, lexing: Lexing): StatementHints {
+  const hints = hintsOf(bytes, start, end, lexing);
+  return (hints.bits & Hint.opaque) === 0 ? hints : withNamesInside(hints, customNamesIn(bytes, start, end));
+}
+
+function withNamesInside(hints: StatementHints, inside: readonly string[]): StatementHints {
+  if (inside.length === 0) return hints;
+  const names = [...new Set([...hints.names, ...inside])];
+  return { ...hints, bits: hints.bits | Hint.settings, names };
 }

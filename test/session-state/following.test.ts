@@ -55,6 +55,22 @@ describe('a setting that PostgreSQL does not report', () => {
     });
   }
 
+  test('of the custom kind follows too where only the body of a DO names it', async () => {
+    const client = await yard().client();
+    await client.query(
+      `DO $x$ BEGIN SET app.hay = 'a'; PERFORM set_config('App.Straw', 'b', false); END $x$`,
+    );
+    all(await everywhere(client, `SELECT current_setting('app.hay') || current_setting('app.straw')`), 'ab');
+  });
+
+  test('survives a DO that drops every statement', async () => {
+    const client = await yard().client();
+    await client.query(`SET work_mem = '5MB'`);
+    all(await everywhere(client, `SELECT current_setting('work_mem')`), '5MB');
+    for (let n = 0; n < 4; n++) await client.query(`DO $x$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $x$`);
+    all(await everywhere(client, `SELECT current_setting('work_mem')`), '5MB');
+  });
+
   test('is undone with its transaction', async () => {
     const client = await yard().client();
     await client.query(`BEGIN; SET work_mem = '6MB'; ROLLBACK`);
