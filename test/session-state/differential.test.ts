@@ -27,7 +27,7 @@ const MODES: readonly Mode[] = [
   { name: 'session_mode', lasting: true, pooling: 'pool_mode = "session"', share: 0.1 },
   { name: 'track', lasting: false, pooling: 'session_state = "track"', share: 1 },
   { name: 'strict', lasting: false, pooling: 'session_state = "strict"', share: 0.5 },
-  { name: 'pin', lasting: false, pooling: 'session_state = "pin"', share: 0.2 },
+  { name: 'pin', lasting: true, pooling: 'session_state = "pin"', share: 0.2 },
 ];
 
 for (const server of SERVERS) {

@@ -30,7 +30,7 @@ export const SERVERS: readonly Server[] = [
 /** A database of the pooler's. */
 export interface Entry {
   readonly name: string;
-  /** A client keeps its server until it leaves. */
+  /** A client keeps its server until it leaves, or may do so. */
   readonly lasting: boolean;
   /** TOML lines. */
   readonly pooling: string;
@@ -41,8 +41,6 @@ export interface Playground {
   readonly direct: Target;
   /** Through the pooler, to a database like the direct one. */
   readonly pooled: Target;
-  /** What sessions brought at login comes back after RESET, which it does only where links end with transactions. */
-  readonly restores: boolean;
   /** Brings all servers and tables back to what they were at first. No session may be left. */
   makeNew(): Promise<void>;
 }
@@ -78,7 +76,7 @@ password = "b"`,
   return (entry) => prepare(stage(), entry);
 }
 
-/** In session mode every client keeps one: two sessions, a stranger, one on its way out, and who makes all new. */
+/** Where every client keeps one, or may: two sessions, a stranger, one on its way out, and who makes all new. */
 const sizeOf = ({ lasting }: Entry): number => (lasting ? 8 : SERVER_COUNT);
 const directTo = ({ postgres }: Stage): Target => ({ ...postgres, database: DIRECT });
 
@@ -95,7 +93,6 @@ async function prepare(stage: Stage, { name, lasting }: Entry): Promise<Playgrou
   return {
     direct,
     pooled,
-    restores: !lasting,
     makeNew: async () => {
       if (!lasting) {
         await console.query(`RECONNECT ${name}`);

@@ -83,14 +83,14 @@ export const resetsSomething = ({ exchanges }: Talk): boolean =>
   exchanges.flat().some(({ sql }) => resets(sql));
 
 /**
- * Resets in one go with other statements. A server that does not know what the session has brought puts back its own
+ * Resets in one go with other statements, or tells what it has reset to. A server that does not know what the session has brought puts back its own
  * default, and nothing can be put in between.
  */
 export function resetsAmid(step: Talk): boolean {
   const messages = step.exchanges.flat();
-  const several =
-    messages.filter(({ runs }) => runs).length > 1 || messages.some(({ sql }) => sql.includes(';'));
-  return several && resetsSomething(step);
+  const seesMore =
+    messages.filter(({ runs }) => runs).length > 1 || messages.some(({ sql }) => /;|NULL, false/.test(sql));
+  return seesMore && resetsSomething(step);
 }
 
 // --- messages ------------------------------------------------------------------------------------------------------
