@@ -2,7 +2,10 @@
  * A session through the pooler is like one on a connection of its own: random scripts are played on both, and every answer,
  * every reported parameter and all that can be seen of the session must be equal, while others use the servers in between.
  *
- *     OSTLER_SCRIPTS=5000 OSTLER_SEED=42 node --test --test-timeout=0 test/session-state/differential.test.ts
+ *     OSTLER_SCRIPTS=5000 OSTLER_SCRIPTS_TIME=600000 node --test test/session-state/differential.test.ts
+ *
+ * OSTLER_SEED and OSTLER_PATH play again what has failed, OSTLER_ONLY names the kinds of statements that scripts are made of
+ * (`vocabulary.ts`, besides: strangers, brought, batches).
  */
 import { describe, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
@@ -10,12 +13,12 @@ import { type Entry, SERVERS, usePlaygrounds } from './playground.ts';
 import { type Outcome, play } from './runner.ts';
 import { script } from './steps.ts';
 
-const scripts = Number(process.env['OSTLER_SCRIPTS'] ?? 100);
+const scripts = Number(process.env['OSTLER_SCRIPTS'] ?? 60);
 const seed = Number(process.env['OSTLER_SEED'] ?? Date.now() % 2 ** 31);
 /** As a failure prints it: plays that script alone. */
 const path = process.env['OSTLER_PATH'];
-/** Shrinking takes as many runs again as it likes: in ms, how long all may take. */
-const timeLimit = Number(process.env['OSTLER_SCRIPTS_TIME'] ?? 40_000);
+/** In ms, how long the scripts of one mode may take, and with them the search for a shorter one that fails. */
+const timeLimit = Number(process.env['OSTLER_SCRIPTS_TIME'] ?? 15_000);
 
 interface Mode extends Entry {
   /** Of the scripts. */
