@@ -17,7 +17,7 @@ import type { DatabaseStats } from '../observability/counters.ts';
 import type { ClientDisconnectReason } from '../observability/reasons.ts';
 import type { ClientDescription, Waiting } from '../pool/port.ts';
 import type { InternedMap } from '../session/interned-map.ts';
-import type { Pin } from '../session/pins.ts';
+import { mayHideTemporary, type Pin } from '../session/pins.ts';
 import type { SessionState } from '../session/replay.ts';
 import { changesParsing, parseContextOf } from '../session/parse-context.ts';
 import { HintScanner, hintsOfWhole, noHints, opaqueHints } from '../sql/hints.ts';
@@ -176,7 +176,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   /** It may have objects that nobody else sees, so that what is parsed for it is for nobody else. */
   get privateStatements(): boolean {
-    if (this.pin?.reasons.includes('temp') === true) return true;
+    if (this.pin?.reasons.some(mayHideTemporary) === true) return true;
     return this.server?.settling.suspicion.ofPins === true;
   }
 

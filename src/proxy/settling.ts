@@ -161,8 +161,9 @@ export class Settling {
       else this.#askPatiently(client, asking.probe.questions);
       return false;
     }
-    server.sessionState = undefined;
-    this.#conclude(client, ['unknown']);
+    // Whatever it has is the client's: nothing is put in its place as long as that stays, which it does to its end.
+    server.sessionState = client.sessionState;
+    this.#conclude(client, [...(client.pin?.reasons ?? []), 'unknown']);
     return true;
   }
 

@@ -39,6 +39,10 @@ const lasting: ReadonlySet<PinReason> = new Set([
 /** No statement cleans up after these. */
 const uncleanable: ReadonlySet<PinReason> = new Set(['seed', 'permanent', 'unknown']);
 
+/** The server has such objects, or was not asked. */
+export const mayHideTemporary = (reason: PinReason): boolean =>
+  reason === 'temp' || reason === 'unknown' || reason === 'policy';
+
 /** Why a client is pinned, and since when (monotonic ms). */
 export interface Pin {
   readonly reasons: readonly PinReason[];

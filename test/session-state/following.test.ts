@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type pg from 'pg';
-import { backendPid, useYard, value } from '../support/pooling.ts';
+import { backendPid, leave, useYard, value } from '../support/pooling.ts';
 import { until } from '../support/wait.ts';
 
 const yard = useYard({
@@ -90,6 +90,28 @@ describe('a setting that PostgreSQL does not report', () => {
     all(await everywhere(client, `SELECT current_setting('app.tenant', true)`), 'Ä "quoted" \\ one');
     const other = await yard().client();
     all(await everywhere(other, `SELECT NULLIF(current_setting('app.tenant', true), '')`), null);
+  });
+});
+
+describe('what the server does not tell', () => {
+  test('because the value is too long, stays with its client on one server', async () => {
+    const client = await yard().client();
+    await client.query(`SET app.large = '${'x'.repeat(2 << 20)}'`);
+    for (let n = 0; n < 4; n++)
+      assert.equal(await value(client, `SELECT length(current_setting('app.large'))`), 2 << 20);
+    await client.query(`SET work_mem = '5MB'`);
+    assert.equal(await value(client, 'SHOW work_mem'), '5MB');
+    await leave(client);
+  });
+
+  test('because the client may not read it, stays with its client on one server', async () => {
+    const client = await yard().client();
+    await client.query(`SET dynamic_library_path = '/hay'`);
+    await client.query('SET ROLE groom');
+    for (let n = 0; n < 4; n++) assert.equal(await value(client, 'SELECT current_user::text'), 'groom');
+    await client.query('RESET ROLE');
+    assert.equal(await value(client, 'SHOW dynamic_library_path'), '/hay');
+    await leave(client);
   });
 });
 
