@@ -305,6 +305,8 @@ export class ClientStatements implements UnnamedHolder {
    * the statement would fail: so it does here, and what the new one returns is asked first.
    */
   #usable(server: ServerSession, named: NamedStatement, limit: number): NamedStatement | undefined {
+    // In a failed transaction nothing can be parsed, and what is there can only be described, or end it.
+    if (staysFailed(server) && server.statements.presence(named.statement) === 'usable') return named;
     const used = this.#meant(server, named);
     const { result } = named.statement;
     const mayDiffer = used !== named && result !== undefined;
@@ -484,6 +486,9 @@ export class ClientStatements implements UnnamedHolder {
     return undefined;
   }
 }
+
+const staysFailed = ({ owed, status }: ServerSession): boolean =>
+  status === TransactionStatus.failed && owed.runsNothing;
 
 /** Where the string from `at` on has ended; infinite if that has not come. */
 function behindString(chunk: Buffer, at: number): number {

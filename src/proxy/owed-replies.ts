@@ -130,6 +130,15 @@ export class OwedReplies<Ref> {
     }
   }
 
+  /** No message that is still to be answered can begin, end or fail a transaction by what it runs. */
+  get runsNothing(): boolean {
+    for (let index = 0; index < this.#size; index++) {
+      const kind = this.#at(index) & KIND;
+      if (kind === Owed.query || kind === Owed.execute || kind === Owed.functionCall) return false;
+    }
+    return true;
+  }
+
   /** A message of kind `entry` (with OWN if it is ours) goes to the server now. */
   push(entry: number, ref?: Ref): void {
     const kind = entry & KIND;

@@ -343,6 +343,21 @@ describe('a named prepared statement', () => {
       ]);
     }
   });
+
+  test('can be described in the failed transaction that it was prepared in, if it returns nothing', async () => {
+    await sameAsDirect(stage(), 'one', async (client) => {
+      const lines: string[] = [];
+      for (const sql of ['LISTEN hay', 'SELECT 1', 'ROLLBACK']) {
+        await client.query('BEGIN');
+        await client.ask([m.parse('x', sql), m.sync]);
+        await client.ask([m.bind(), m.execute(), m.sync]);
+        lines.push(...(await tell(client.ask([m.closePortal('p'), m.describeStatement('x'), m.sync]))));
+        lines.push(...(await tell(client.query('ROLLBACK'))));
+        await client.ask([m.closeStatement('x'), m.sync]);
+      }
+      return lines;
+    });
+  });
 });
 
 describe('a server with as many statements as it may have', () => {
