@@ -57,3 +57,13 @@ export const TransactionStatus = {
   inTransaction: 0x54, // T
   failed: 0x45, // E
 } as const;
+
+/** It may come at any time, and answers nothing. */
+export const isAsynchronous = (type: number): boolean =>
+  type === Backend.noticeResponse ||
+  type === Backend.notificationResponse ||
+  type === Backend.parameterStatus;
+
+/** It is part of the answer to Describe. */
+export const describes = (type: number): boolean =>
+  type === Backend.rowDescription || type === Backend.parameterDescription || type === Backend.noData;

@@ -387,7 +387,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     if (this.policy !== 'track' || now - this.#auditedAt < AUDIT_PERIOD) return;
     const server = this.pool
       .servers()
-      .find(({ state, linkNumber, auditedLink }) => state.kind === 'idle' && linkNumber !== auditedLink);
+      .find((each) => each.state.kind === 'idle' && each.linkNumber !== each.auditedLink && isKnown(each));
     if (server === undefined || !this.pool.hold(server, 'check')) return;
     this.#auditedAt = now;
     server.auditedLink = server.linkNumber;
@@ -496,6 +496,10 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     );
   }
 }
+
+/** What it carries is no surprise, whatever that is, where its next client's replay takes it away anyway. */
+const isKnown = ({ sessionState, mayHaveLeftovers }: ServerSession): boolean =>
+  sessionState !== undefined && !mayHaveLeftovers;
 
 function orThrow(answer: string | ClientError): string {
   if (answer instanceof ClientError) throw answer;

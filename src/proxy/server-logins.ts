@@ -8,6 +8,10 @@ import { TransactionStatus } from '../protocol/message-types.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { sweepSql } from '../session/guest-statements.ts';
 import { InternedMap } from '../session/interned-map.ts';
+import { isPlainName } from '../session/questions.ts';
+import { isIdentity } from '../session/replay.ts';
+import { isCustom } from '../session/settled-state.ts';
+import { hintsOf } from '../sql/hints.ts';
 import type { PoolUser } from './pool-user.ts';
 import type { ProxyPoolContext } from './proxy-pool.ts';
 import { logIn } from './server-login.ts';
@@ -122,7 +126,7 @@ export class ServerLogins {
       if (error !== undefined) this.#pool.log('warn', server, `connect_query failed: ${error.message}`);
       // What it has set is to be there for every client, also behind the RESET ALL of a replay.
       const adopt = (): void =>
-        server.askQuery(sweepSql, ({ rows }) => {
+        server.askQuery(sweepSql(unlistedNames(connectQuery)), ({ rows }) => {
           server.adoptAsFresh(InternedMap.of(rows.map(([name, hex]) => [name ?? '', hex ?? ''])));
           this.#pool.greet(server.reports.fresh);
           ready();
@@ -158,6 +162,16 @@ export class ServerLogins {
       return this.#context.parseSecret(entry.password);
     return this.#context.secret(this.#pool.user);
   }
+}
+
+/** What a query of the operator's sets, of what no list of settings shows: custom ones, and as whom it runs. */
+function unlistedNames(sql: string): string[] {
+  const bytes = Buffer.from(sql);
+  const { names } = hintsOf(bytes, 0, bytes.length, {
+    standardConformingStrings: undefined,
+    encoding: undefined,
+  });
+  return names.filter((name) => isPlainName(name) && (isCustom(name) || isIdentity(name)));
 }
 
 /** To the very server that a connection leads to, not another one behind the same name. */

@@ -23,7 +23,13 @@ import { BodyReader } from '../protocol/body-reader.ts';
 import { parseErrorFields } from '../protocol/error-fields.ts';
 import { type FrameVisitor, FrameScanner, Verdict } from '../protocol/frame-scanner.ts';
 import * as frontend from '../protocol/frontend.ts';
-import { Backend, HEADER_SIZE, TransactionStatus } from '../protocol/message-types.ts';
+import {
+  Backend,
+  describes,
+  HEADER_SIZE,
+  isAsynchronous,
+  TransactionStatus,
+} from '../protocol/message-types.ts';
 import type { Connection, ConnectionOwner } from '../net/connection.ts';
 import type { Destination } from '../net/dial.ts';
 import type { ServerTls } from '../net/tls.ts';
@@ -37,7 +43,7 @@ import { Owed, OwedReplies, OWN } from './owed-replies.ts';
 import type { PoolTracking } from './pool-tracking.ts';
 import type { PoolUser } from './pool-user.ts';
 import { Settling } from './settling.ts';
-import { errorAbout, saysResultChanged } from './statement-messages.ts';
+import { errorAbout } from './statement-messages.ts';
 
 /** Frames up to this size are held until they are whole; larger ones are never of a kind that must be understood. */
 const MAX_GATHERED = 16_384;
@@ -295,6 +301,12 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.statements.clear();
   }
 
+  /** Some of them may be gone, or be somebody's own: each is prepared anew before it is used again. */
+  doubtStatements(): void {
+    this.guests = noGuests;
+    this.statements.retireAll();
+  }
+
   /** What it reports and carries now is how it starts out: a query of the operator's has set it up. */
   adoptAsFresh(base: SessionState): void {
     this.reports.adopt(this.reports.reported);
@@ -440,6 +452,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       this.shared.schema.changed();
     }
     if (this.client?.isTracked === true) this.settling.suspicion.addTag(tag);
+    if (tag === 'DEALLOCATE') this.doubtStatements();
     if (tag !== 'DISCARD ALL' && tag !== 'DEALLOCATE ALL') return;
     // They drop every statement, ours too.
     // What came behind it in the pipeline is prepared after it.
@@ -510,10 +523,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     // A statement that was prepared again for the client fails in the client's name.
     if (own && this.client === undefined) return;
     if (fields.severity === 'FATAL' || fields.severity === 'PANIC') this.#fatalSeen = true;
-    // By a change that no tag has shown: what is prepared from now on is not to be taken from what there is.
-    if (headRef instanceof NamedStatement && saysResultChanged(fields)) this.shared.schema.changed();
     const about =
-      headRef instanceof NamedStatement ? errorAbout(headRef, chunk, start, end, fields) : undefined;
+      headRef instanceof NamedStatement ? errorAbout(headRef, this, chunk, start, end, fields) : undefined;
     if (about === undefined) this.client?.out.forward(chunk, start, end);
     else this.client?.out.insert(about);
     this.#inject();
@@ -646,11 +657,3 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.#answer.deliver();
   }
 }
-
-const isAsynchronous = (type: number): boolean =>
-  type === Backend.noticeResponse ||
-  type === Backend.notificationResponse ||
-  type === Backend.parameterStatus;
-
-const describes = (type: number): boolean =>
-  type === Backend.rowDescription || type === Backend.parameterDescription || type === Backend.noData;

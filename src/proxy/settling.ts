@@ -10,16 +10,18 @@
 import type { ErrorFields } from '../protocol/error-fields.ts';
 import { type Batch, GuestBatch, noGuests } from '../session/guest-statements.ts';
 import { sync } from '../protocol/frontend.ts';
+import { SqlState } from '../protocol/sql-state.ts';
 import { InternedMap } from '../session/interned-map.ts';
 import { type PinReason, pinAfter } from '../session/pins.ts';
 import { type Findings, type Probe, probeOf, type Questions, readProbe } from '../session/probe.ts';
-import { isPlainName, onlyResets, questionsOf } from '../session/questions.ts';
+import { hasTooMany, isPlainName, onlyResets, questionsOf } from '../session/questions.ts';
 import { IDLE_SESSION_TIMEOUT, isIdentity } from '../session/replay.ts';
 import { isCustom, settledState } from '../session/settled-state.ts';
 import { lexingOf } from '../session/lexing.ts';
 import { Suspicion } from '../session/suspicion.ts';
 import { Hint, type Lexing, noHints, type StatementHints } from '../sql/hints.ts';
 import type { ClientSession } from './client-session.ts';
+import { tooLong } from './own-messages.ts';
 import type { PoolTracking } from './pool-tracking.ts';
 import type { ServerSession } from './server-session.ts';
 
@@ -29,6 +31,9 @@ type Asking =
   | { readonly kind: 'asking'; readonly probe: Probe; readonly patiently: boolean }
   /** Both tries have failed: the transaction of the second is rolled back. */
   | { readonly kind: 'giving up' };
+
+/** What is held of an answer, in characters; more is not followed. */
+const MAX_ANSWER = 4_194_304;
 
 const settled: Asking = { kind: 'settled' };
 
@@ -40,6 +45,8 @@ export class Settling {
   #error: ErrorFields | undefined;
   #results: (readonly (string | null)[])[][] = [];
   #rows: (readonly (string | null)[])[] = [];
+  /** Of all rows together. */
+  #size = 0;
 
   constructor(server: ServerSession, tracking: PoolTracking) {
     this.#server = server;
@@ -99,6 +106,7 @@ export class Settling {
       suspicion,
       state: client.sessionState,
       brought: client.broughtState,
+      base: this.#server.base,
       pin: client.pin,
       functionsDue,
       usualMissing: (names) => this.#tracking.usualMissing(names),
@@ -132,7 +140,9 @@ export class Settling {
   }
 
   row(row: readonly (string | null)[]): void {
-    this.#rows.push(row);
+    for (const value of row) this.#size += value?.length ?? 0;
+    if (this.#size > MAX_ANSWER) this.failed(tooLong);
+    else this.#rows.push(row);
   }
 
   /** A statement of ours has been run. */
@@ -154,8 +164,9 @@ export class Settling {
       this.#learn(client, readProbe(asking.probe, this.#results));
       return true;
     }
-    // What of ours is prepared by now is not known.
+    // What of ours is prepared by now is not known; nor what is of others', if it is that what was missing.
     server.guests = noGuests;
+    if (this.#error?.sqlState === SqlState.undefinedStatement) server.doubtStatements();
     if (asking.kind === 'asking') {
       if (asking.patiently) this.#giveUp();
       else this.#askPatiently(client, asking.probe.questions);
@@ -190,11 +201,12 @@ export class Settling {
     this.#error = undefined;
     this.#results = [];
     this.#rows = [];
+    this.#size = 0;
     this.#tracking.stats.sessionProbes++;
     this.#server.sendGuests(batch);
   }
 
-  #learn(client: ClientSession, { values, usual, pins }: Findings): void {
+  #learn(client: ClientSession, { values, usual, setHere, pins }: Findings): void {
     const server = this.#server;
     const { suspicion } = this;
     const tracking = this.#tracking;
@@ -210,6 +222,7 @@ export class Settling {
         brought: client.broughtState,
         resetAll: (suspicion.bits & Hint.resetAll) !== 0,
         resets: suspicion.resets,
+        setHere,
       });
       client.sessionState = state.client;
       // With a limit on idling the server would be closed in its pool: whoever comes next has it set anew.
@@ -224,7 +237,8 @@ export class Settling {
     const { bits } = suspicion;
     const reasons = [...found, ...lastingReasons(bits)];
     if (client.readsSequences && this.#server.mayHaveDrawn) reasons.push('sequence');
-    if ([...suspicion.names].some((name) => !isPlainName(name))) reasons.push('unknown_setting');
+    const unasked = hasTooMany({ suspicion, state: client.sessionState });
+    if (unasked || [...suspicion.names].some((name) => !isPlainName(name))) reasons.push('unknown_setting');
     if ((bits & (Hint.functions | Hint.opaque)) !== 0) this.#server.mayHaveLeftovers = true;
     // It may have dropped every statement, ours too.
     if ((bits & Hint.opaque) !== 0) this.#server.guests = noGuests;

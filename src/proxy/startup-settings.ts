@@ -81,13 +81,16 @@ export function canonicalValue(
   frontend.writeParse(writer, '', begin);
   frontend.writeBindExecute(writer, '', []);
   // The value of DateStyle, for one, is made of what is said and what was there before. The rollback brings it back.
+  // Nor is it a question of whose role the last client has left there.
+  frontend.writeParse(writer, '', 'SET SESSION AUTHORIZATION DEFAULT');
+  frontend.writeBindExecute(writer, '', []);
   frontend.writeParse(writer, '', 'RESET ALL');
   frontend.writeBindExecute(writer, '', []);
   frontend.writeParse(writer, '', ask);
   frontend.writeBindExecute(writer, '', [arrayLiteral([name]), arrayLiteral([toHex(value)])]);
   const batch = Buffer.concat([writer.take(), frontend.sync()]);
   const statement = [Owed.parse, Owed.bind, Owed.execute];
-  const owed = [...statement, ...statement, ...statement, Owed.sync];
+  const owed = [...statement, ...statement, ...statement, ...statement, Owed.sync];
   server.unnamed = undefined;
   server.ask(batch, owed, ({ error, rows }) => {
     server.askQuery('ROLLBACK', () => {

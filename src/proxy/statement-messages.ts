@@ -6,8 +6,20 @@ import { FrameWriter } from '../protocol/frame-writer.ts';
 import { writeClose } from '../protocol/frontend.ts';
 import { Backend, Frontend, HEADER_SIZE } from '../protocol/message-types.ts';
 import { SqlState } from '../protocol/sql-state.ts';
-import { changedStatement, givenName, type PreparedStatement } from '../session/prepared-statements.ts';
+import {
+  changedStatement,
+  givenName,
+  type PreparedStatement,
+  type SharedStatements,
+} from '../session/prepared-statements.ts';
+import type { ServerStatements } from '../session/server-statements.ts';
 import type { NamedStatement } from '../session/statement-changes.ts';
+
+/** Where statements are. */
+interface StatementPlace {
+  readonly statements: ServerStatements;
+  readonly shared: SharedStatements;
+}
 
 /** Errors whose text names a statement. */
 const namingErrors: ReadonlySet<string> = new Set([
@@ -48,14 +60,20 @@ export const withName = (
     .end()
     .take();
 
-/** An error about a statement that its client calls `named.name`, as the client is to see it; undefined: as it is. */
+/** An error of `server` about a statement that its client calls `named.name`, as the client is to see it; undefined: as it is. */
 export function errorAbout(
   named: NamedStatement,
+  server: StatementPlace,
   chunk: Buffer,
   start: number,
   end: number,
-  { sqlState, message }: ErrorFields,
+  fields: ErrorFields,
 ): Buffer | undefined {
+  const { sqlState, message } = fields;
+  // By a change that no tag has shown: what is prepared from now on is not to be taken from what there is.
+  if (saysResultChanged(fields)) server.shared.schema.changed();
+  // It is gone: dropped by a function or DO.
+  if (sqlState === SqlState.undefinedStatement) server.statements.retire(named.statement);
   if (named.statement === changedStatement && sqlState === SqlState.undefinedStatement) return resultChanged;
   if (!namingErrors.has(sqlState)) return undefined;
   const [found] = givenName.exec(message) ?? [];
@@ -79,5 +97,5 @@ const resultChanged = errorResponse(
 );
 
 /** Whether PostgreSQL has found that a statement returns other columns now than when it was parsed. */
-export const saysResultChanged = ({ sqlState, routine }: ErrorFields): boolean =>
+const saysResultChanged = ({ sqlState, routine }: ErrorFields): boolean =>
   sqlState === SqlState.featureNotSupported && routine === 'RevalidateCachedQuery';

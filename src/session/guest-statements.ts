@@ -36,6 +36,9 @@ const guests = {
     FROM pg_catalog.pg_show_all_settings()
     WHERE source OPERATOR(pg_catalog.=) 'session' AND (setting OPERATOR(pg_catalog.=) reset_val) IS NOT TRUE
       AND name OPERATOR(pg_catalog.<>) ALL ('{transaction_isolation,transaction_read_only,transaction_deferrable,seed}'::pg_catalog.text[])`,
+  /** Which of the settings that are named somebody has set, be it to what they would be anyway. */
+  setHere: `SELECT pg_catalog.lower(name) FROM pg_catalog.pg_show_all_settings()
+    WHERE source OPERATOR(pg_catalog.=) 'session' AND pg_catalog.lower(name) OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[])`,
   /** Holdable cursors, channels, objects in the temporary schema. */
   pins: `SELECT EXISTS (SELECT FROM pg_catalog.pg_cursor() WHERE is_holdable),
       EXISTS (SELECT FROM pg_catalog.pg_listening_channels()),
@@ -48,8 +51,10 @@ const guests = {
   prepared: 'SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_statement() WHERE from_sql)',
 } as const;
 
-/** For a server that no client has: everything that is set in its session, names and values. */
-export const sweepSql = guests.sweep;
+/** For a server that no client has: everything that is set in its session, names and values; what is not in the list of settings, by `names`. */
+export const sweepSql = (names: readonly string[]): string =>
+  `${guests.sweep} UNION ALL SELECT n, ${hexOf('pg_catalog.current_setting(n, true)')}
+    FROM pg_catalog.unnest('${arrayLiteral(names)}'::pg_catalog.text[]) AS n`;
 
 export type Guest = keyof typeof guests;
 

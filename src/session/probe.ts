@@ -1,7 +1,7 @@
 /**
  * Asking an idle server what its session has: the settings that may have changed, and what pins a client.
  *
- *     BEGIN · values · [SET SESSION AUTHORIZATION DEFAULT · RESET ALL · values] · [sweep] · [pins] · [locks] · [prepared] · ROLLBACK · Sync
+ *     BEGIN · values · [setHere] · [SET SESSION AUTHORIZATION DEFAULT · RESET ALL · values] · [sweep] · [pins] · [locks] · [prepared] · ROLLBACK · Sync
  *                      └─ what is usual, for names not asked before ─┘
  *
  * What is usual is seen by resetting everything; the rollback takes that back, as if it had not been.
@@ -15,6 +15,8 @@ export interface Questions {
   readonly names: readonly string[];
   /** Ask what is usual for them too. */
   readonly usual: boolean;
+  /** Ask of these whether they are set at all. */
+  readonly setHere: readonly string[];
   /** Ask for everything that is set. */
   readonly sweep: boolean;
   /** Cursors, channels, temporary objects. */
@@ -40,6 +42,7 @@ export function probeOf(questions: Questions, prepared: GuestSet, patiently: boo
   if (sweep) batch.run('sweep');
   const list = arrayLiteral(names);
   if (names.length > 0) batch.run('values', [list]);
+  if (questions.setHere.length > 0) batch.run('setHere', [arrayLiteral(questions.setHere)]);
   if (usual) batch.run('identity').run('resetAll').run('values', [list]);
   const made = batch.run('rollback').take();
   return { ...made, bytes: Buffer.concat([made.bytes, sync()]), questions };
@@ -52,6 +55,8 @@ export interface Findings {
   readonly values: ReadonlyMap<string, string | null>;
   /** What is usual, if that was asked. */
   readonly usual: ReadonlyMap<string, string | null>;
+  /** What is set, of what that was asked of. */
+  readonly setHere: ReadonlySet<string>;
   /** What pins the client now, of what was asked. */
   readonly pins: readonly PinReason[];
 }
@@ -66,6 +71,7 @@ const pinColumns: ReadonlyMap<Guest, readonly PinReason[]> = new Map([
 export function readProbe({ questions, guests }: Probe, results: ProbeRows): Findings {
   const values = new Map<string, string | null>();
   const usual = new Map<string, string | null>();
+  const setHere = new Set<string>();
   const pins: PinReason[] = [];
   let target = values;
   for (const [index, guest] of guests.entries()) {
@@ -74,9 +80,10 @@ export function readProbe({ questions, guests }: Probe, results: ProbeRows): Fin
     if (guest === 'sweep') for (const [name, value] of rows) values.set(name ?? '', value ?? null);
     if (guest === 'values')
       for (const [place, name] of questions.names.entries()) target.set(name, rows[place]?.[0] ?? null);
+    if (guest === 'setHere') for (const [name] of rows) setHere.add(name ?? '');
     if (guest === 'resetAll') target = usual;
     for (const [column, reason] of (pinColumns.get(guest) ?? []).entries())
       if (first[column] === 't') pins.push(reason);
   }
-  return { values, usual, pins };
+  return { values, usual, setHere, pins };
 }

@@ -3,12 +3,18 @@ import { Hint } from '../sql/hints.ts';
 import type { Pin, PinReason } from './pins.ts';
 import type { Questions } from './probe.ts';
 import { IDLE_SESSION_TIMEOUT, type SessionState } from './replay.ts';
+import { isCustom } from './settled-state.ts';
 import type { Suspicion } from './suspicion.ts';
+
+/** A client with more settings keeps its server: to ask for all of them at each change would cost more than that. */
+const MAX_SETTINGS = 400;
 
 export interface Asker {
   readonly suspicion: Suspicion;
   readonly state: SessionState;
   readonly brought: SessionState;
+  /** What connect_query has set on this server. */
+  readonly base: SessionState;
   readonly pin: Pin | undefined;
   /** Functions were called that are to be asked about. */
   readonly functionsDue: boolean;
@@ -26,14 +32,32 @@ export function questionsOf(asker: Asker): Questions | undefined {
     pin?.reasons.some((reason) => reasons.includes(reason)) ?? false;
   const opaque = (bits & Hint.opaque) !== 0;
   const anything = opaque || functionsDue;
-  const names = (bits & settingBits) === 0 || onlyResets(asker) ? [] : namesToAsk(asker);
+  const asksNone = (bits & settingBits) === 0 || onlyResets(asker) || hasTooMany(asker);
+  const names = asksNone ? [] : namesToAsk(asker);
   const pins = anything || (bits & Hint.pins) !== 0 || pinnedBy('cursor', 'listen', 'temp');
   const locks = anything || (bits & Hint.locks) !== 0 || pinnedBy('lock');
   const prepared = opaque || (bits & Hint.prepare) !== 0 || pinnedBy('prepare');
   if (names.length === 0 && !pins && !locks && !prepared) return undefined;
   const usual = suspicion.reported || asker.usualMissing(names);
-  return { names, usual: names.length > 0 && usual, sweep: opaque, pins, locks, prepared };
+  return {
+    names,
+    usual: names.length > 0 && usual,
+    setHere: names.length === 0 ? [] : perhapsReset(asker),
+    sweep: opaque && !hasTooMany(asker),
+    pins,
+    locks,
+    prepared,
+  };
 }
+
+/** Brought at login, and since then reset, or set to what is usual: by its value that cannot be told. */
+const perhapsReset = ({ suspicion: { bits, names, resets }, brought }: Asker): string[] =>
+  [...((bits & Hint.resetAll) === 0 ? resets : names)].filter(
+    (name) => brought.get(name) !== undefined && !isCustom(name),
+  );
+
+export const hasTooMany = ({ suspicion, state }: Pick<Asker, 'suspicion' | 'state'>): boolean =>
+  state.size + suspicion.names.size > MAX_SETTINGS;
 
 /** RESET ALL and DISCARD ALL of a client that has set nothing: what is set afterwards is known. */
 export function onlyResets({
@@ -44,10 +68,11 @@ export function onlyResets({
   return (bits & settingBits) === Hint.resetAll && state === brought;
 }
 
-function namesToAsk({ suspicion, state, brought }: Asker): string[] {
+function namesToAsk({ suspicion, state, brought, base }: Asker): string[] {
   const names = new Set(['session_authorization', 'role']);
   for (const [name] of state) if (name !== IDLE_SESSION_TIMEOUT) names.add(name);
   for (const [name] of brought) names.add(name);
+  if ((suspicion.bits & (Hint.opaque | Hint.resetAll)) !== 0) for (const [name] of base) names.add(name);
   for (const name of suspicion.names) if (canBeAsked(name)) names.add(name);
   return [...names];
 }

@@ -39,6 +39,11 @@ export class ServerStatements {
     if (this.#statements.has(statement)) this.place(statement, 'retired');
   }
 
+  /** None is to be used as it is here: somebody may have dropped it. */
+  retireAll(): void {
+    for (const statement of this.#statements.keys()) this.place(statement, 'retired');
+  }
+
   clear(): void {
     this.#statements.clear();
     this.#retired = 0;

@@ -19,6 +19,8 @@ export interface Answered {
   readonly resetAll: boolean;
   /** The names that may have been reset. */
   readonly resets: ReadonlySet<string>;
+  /** Of those, what is known not to be: it was set to what is usual. */
+  readonly setHere: ReadonlySet<string>;
 }
 
 export interface Settled {
@@ -26,7 +28,7 @@ export interface Settled {
   readonly server: SessionState;
 }
 
-export function settledState({ values, usual, base, brought, resetAll, resets }: Answered): Settled {
+export function settledState({ values, usual, base, brought, resetAll, resets, setHere }: Answered): Settled {
   const server: [string, string][] = [];
   const client: [string, string][] = [];
   for (const [name, value] of values) {
@@ -38,7 +40,8 @@ export function settledState({ values, usual, base, brought, resetAll, resets }:
     const isUsual = isStandard ? base.get(name) === undefined : text === base.get(name);
     if (!isUsual || own !== undefined) server.push([name, text]);
     // RESET ALL leaves the role alone.
-    const wasReset = isStandard && (resets.has(name) || (resetAll && !isIdentity(name)));
+    const mayBeReset = resets.has(name) || (resetAll && !isIdentity(name));
+    const wasReset = isStandard && mayBeReset && !setHere.has(name);
     if (own !== undefined && (wasReset || value === null)) client.push([name, own]);
     else if (!isUsual && !wasReset) client.push([name, text]);
     else if (own !== undefined) client.push([name, text]);

@@ -7,6 +7,9 @@ import { Hint, type StatementHints } from '../sql/hints.ts';
 /** So many names are asked for; who sets more is asked for everything. */
 const MAX_NAMES = 200;
 
+/** So many functions are told apart, and so many names that were reset: a client in a failed transaction may go on and on. */
+const MAX_REMEMBERED = 1000;
+
 /** Tags of statements that leave nothing in the session, by their first and third letters: nearly all that come. */
 const quiet = new Uint8Array(1 << 14);
 for (const tag of [
@@ -94,8 +97,11 @@ export class Suspicion {
     this.#announced += hints.setStatements;
     if ((hints.bits & Hint.temporaryDdl) !== 0) this.#temporary++;
     for (const name of hints.names) this.#name(name);
-    for (const name of hints.resets) this.resets.add(name);
-    for (const name of hints.functions) this.functions.add(name);
+    for (const name of hints.resets) if (this.resets.size < MAX_REMEMBERED) this.resets.add(name);
+    for (const name of hints.functions) {
+      if (this.functions.size < MAX_REMEMBERED) this.functions.add(name);
+      else this.bits |= Hint.opaque;
+    }
   }
 
   /** A statement with this tag has made something that nobody else sees, by its text. */

@@ -138,6 +138,38 @@ test('a startup value is what RESET returns to', async () => {
   all(await everywhere(client, `SELECT current_setting('search_path')`), 'barn');
 });
 
+test('a startup value gives way to what is set, be that what would be usual without it', async () => {
+  const client = await yard().client({}, { options: '-c work_mem=8MB' });
+  await client.query(`SELECT set_config('work_mem', $1, false)`, ['4MB']);
+  all(await everywhere(client, `SELECT current_setting('work_mem')`), '4MB');
+  await client.query(`RESET ALL; SET work_mem = '4MB'`);
+  all(await everywhere(client, `SELECT current_setting('work_mem')`), '4MB');
+  await client.query('RESET work_mem');
+  all(await everywhere(client, `SELECT current_setting('work_mem')`), '8MB');
+});
+
+test('a startup value is judged by the rights of its own client, whatever role the last one has taken', async () => {
+  const others = await Promise.all([1, 2, 3].map(() => yard().client()));
+  for (const other of others) await other.query('BEGIN; SET ROLE groom');
+  await Promise.all(others.map((other) => other.query('COMMIT')));
+  // A value that no server has been asked about.
+  const client = await yard().client({}, { options: '-c session_replication_role=replica' });
+  assert.equal(await value(client, 'SHOW session_replication_role'), 'replica');
+});
+
+test('who sets ever more settings keeps one server, and they are there', async () => {
+  const client = await yard().client();
+  const sets = (from: number): string =>
+    Array.from({ length: 150 }, (_, n) => `SET app.s${String(from + n)} = 'x'`).join(';');
+  for (const from of [0, 150, 300, 450]) await client.query(sets(from));
+  const pids = new Set<unknown>();
+  for (let n = 0; n < 4; n++) pids.add(await backendPid(client));
+  assert.equal(pids.size, 1);
+  for (const n of [0, 299, 450, 599])
+    assert.equal(await value(client, `SELECT current_setting('app.s${String(n)}')`), 'x');
+  await leave(client);
+});
+
 describe('what cannot move', () => {
   const pinnedBy: readonly (readonly [what: string, begin: string, end: string])[] = [
     ['a cursor WITH HOLD', 'DECLARE c CURSOR WITH HOLD FOR SELECT 1', 'CLOSE c'],

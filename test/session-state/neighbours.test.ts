@@ -1,0 +1,49 @@
+/** Who drops prepared statements that are not its own, by SQL that is more than one DEALLOCATE, harms nobody else. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as m from '../support/messages.ts';
+import { tell } from '../support/as-direct.ts';
+import { useStage } from '../support/stage.ts';
+
+const stage = useStage({ databases: { one: 'pool_size = 1' } });
+
+const RUN = [m.bind({ statement: 'mine' }), m.execute(), m.sync];
+
+describe('a client whose prepared statement another one has dropped on their server', () => {
+  for (const [how, sql] of [
+    ['by a DEALLOCATE among other statements', (name: string) => `SELECT 1; DEALLOCATE "${name}"`],
+    ['by DEALLOCATE ALL inside DO', () => `DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$`],
+  ] as const) {
+    test(`still has it, and its settings: ${how}`, async () => {
+      const victim = await stage().login('one');
+      await victim.query(`SET work_mem = '6MB'`);
+      await victim.ask([m.parse('mine', 'SELECT 7'), m.sync]);
+      assert.deepEqual((await tell(victim.ask(RUN))).slice(1, 2), ['D 7']);
+      const other = await stage().login('one');
+      const names = m.valuesOf(await other.query('SELECT name FROM pg_prepared_statements'));
+      assert.ok(names.length > 3);
+      for (const name of names) await other.query(sql(name ?? ''));
+      for (let n = 0; n < 2; n++) {
+        assert.deepEqual((await tell(victim.ask(RUN))).slice(1, 2), ['D 7']);
+        assert.deepEqual(m.valuesOf(await victim.query('SHOW work_mem')), ['6MB']);
+        await other.query('SELECT 1');
+      }
+      victim.quit();
+      other.quit();
+    });
+  }
+
+  test('is told so once by the server if nothing shows it, and no more', async () => {
+    const victim = await stage().login('one');
+    await victim.ask([m.parse('mine', 'SELECT 7'), m.sync]);
+    await victim.ask(RUN);
+    const other = await stage().login('one');
+    await other.query(`DO $$ DECLARE gone text; BEGIN
+      FOR gone IN SELECT name FROM pg_prepared_statements WHERE statement = 'SELECT 7' LOOP EXECUTE format('DEALLOCATE %I', gone); END LOOP;
+      END $$`);
+    assert.deepEqual(m.errorsOf(await victim.ask(RUN)), ['26000']);
+    assert.deepEqual(m.valuesOf(await victim.ask(RUN)), ['7']);
+    victim.quit();
+    other.quit();
+  });
+});
