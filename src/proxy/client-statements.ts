@@ -38,7 +38,7 @@ import {
   UnnamedStatement,
 } from '../session/statement-changes.ts';
 import { StatementVariants } from '../session/statement-variants.ts';
-import { opaqueHints } from '../sql/hints.ts';
+import { opaqueHints, pinHints } from '../sql/hints.ts';
 import type { ClientSession } from './client-session.ts';
 import { Owed, OWN } from './owed-replies.ts';
 import type { ServerSession } from './server-session.ts';
@@ -187,7 +187,11 @@ export class ClientStatements implements UnnamedHolder {
     const nameAt = body.offset;
     const name = body.cstringBytes();
     const entry = isBind ? Owed.bind : type === Frontend.describe ? Owed.describe : Owed.close;
-    if (!isStatement) return asItIs(server, entry, chunk, start, end);
+    if (!isStatement) {
+      // Of a cursor WITH HOLD it is the end, and its tag says nothing.
+      if (type === Frontend.close && this.#client.pin !== undefined) server.settling.note(pinHints);
+      return asItIs(server, entry, chunk, start, end);
+    }
     if (name.length === 0 ? this.#unnamedWaits(server) : limit > 0 && mustWait(server)) return 'waits';
     const named = this.#find(name, limit);
     const statement = name.length === 0 ? this.unnamed.statement : named?.statement;

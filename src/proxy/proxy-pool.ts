@@ -16,6 +16,7 @@ import type { ClientDescription, PoolPort } from '../pool/port.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { query } from '../protocol/frontend.ts';
+import { cutsShort } from '../session/timeouts.ts';
 import { InternedMap } from '../session/interned-map.ts';
 import { cleaningOf } from '../session/pins.ts';
 import { SharedStatements } from '../session/prepared-statements.ts';
@@ -185,17 +186,19 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       if (busy) void this.#sendCancel(server, () => server.state.kind === 'closing');
       return;
     }
-    this.pool.hold(server, 'clean');
     if (busy) this.#abandoned.set(server, saidGoodbye ? this.#context.clock.now() : undefined);
     if (busy && !saidGoodbye) this.#cancelAbandoned(server);
+    const { server_reset_query: sessionReset } = this.#context.settings();
+    const reset = cleaning === 'all' ? 'DISCARD ALL' : '';
+    this.#clean(server, this.mode === 'session' ? sessionReset : reset, client.isTracked);
+  }
+
+  /** `hasLeftovers`: cursors, locks and the like may be there. */
+  #clean(server: ServerSession, resetQuery: string, hasLeftovers: boolean): void {
+    this.pool.hold(server, 'clean');
     clean(server, {
-      resetQuery:
-        this.mode === 'session'
-          ? this.#context.settings().server_reset_query
-          : cleaning === 'all'
-            ? 'DISCARD ALL'
-            : '',
-      hasLeftovers: client.isTracked,
+      resetQuery,
+      hasLeftovers,
       ended: (_, goOn) => {
         this.#abandoned.delete(server);
         if (server.cancels === 0) goOn();
@@ -236,7 +239,8 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     const link = server.linkNumber;
     await this.#sendCancel(
       server,
-      () => server.client === client && server.linkNumber === link && !server.replaying,
+      // Nor is it meant for what we ask: that would be asked again, and the client kept here if that is cancelled too.
+      () => server.client === client && server.linkNumber === link && !server.busyWithOurs,
     );
   }
 
@@ -348,7 +352,9 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     const { client } = server;
     server.unlink();
     client?.released();
-    this.release(server);
+    // Its limit would end what puts the next client's settings there, and with that the next client.
+    if (server.sessionState !== undefined && cutsShort(server.sessionState)) this.#clean(server, '', true);
+    else this.release(server);
     client?.settled();
   }
 

@@ -3,7 +3,7 @@ import type { Connection } from '../net/connection.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import type { ClientDisconnectReason } from '../observability/reasons.ts';
-import { idleSessionTimeout } from '../session/idle-timeout.ts';
+import { idleSessionTimeout } from '../session/timeouts.ts';
 import type { ClientSession } from './client-session.ts';
 
 interface Expiry {

@@ -69,5 +69,8 @@ export const noHints: StatementHints = Object.freeze(nothing);
 /** The text may run anything: what anybody's code does, or a text that cannot be read for sure. */
 export const ANYTHING = Hint.opaque | Hint.pins | Hint.locks;
 
+/** For what ends a cursor and has no text. */
+export const pinHints: StatementHints = Object.freeze({ ...nothing, bits: Hint.pins });
+
 /** For what has no text, or none that can be read. */
 export const opaqueHints: StatementHints = Object.freeze({ ...nothing, bits: ANYTHING });

@@ -4,7 +4,7 @@ import { customNamesIn } from './inner-names.ts';
 import { Lexer, type Lexing } from './lexer.ts';
 import { StatementReader } from './statement-reader.ts';
 
-export { Hint, noHints, opaqueHints, type StatementHints } from './hint.ts';
+export { Hint, noHints, opaqueHints, pinHints, type StatementHints } from './hint.ts';
 export type { Lexing } from './lexer.ts';
 export { countsInParsing } from './setting-names.ts';
 

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type pg from 'pg';
 import { backendPid, farewellTo, leave, refusalOf, useYard, value } from '../support/pooling.ts';
+import * as m from '../support/messages.ts';
+import { RawClient } from '../support/raw-client.ts';
 import type { LogLine } from '../support/daemon.ts';
 import { until } from '../support/wait.ts';
 
@@ -63,6 +65,31 @@ test('SHOW PINS tells who keeps a server and why, and no more once it has ended'
   assert.equal(told['applicationName'], 'stable');
   await client.query('CLOSE c; SELECT pg_advisory_unlock(1)');
   await until(async () => (await pins(console, 'postgres')).length === 0);
+});
+
+test('a cursor WITH HOLD that is closed as a portal keeps nobody', async () => {
+  const console = await admin();
+  const { host, port, user, password } = yard().through({ database: 'shared' });
+  const client = await RawClient.login({ host, port, user, password, database: 'shared' });
+  await client.query('DECLARE c CURSOR WITH HOLD FOR SELECT 1');
+  await until(async () => (await pins(console, 'shared')).length === 1);
+  await client.ask([m.closePortal('c'), m.sync]);
+  await until(async () => (await pins(console, 'shared')).length === 0);
+  client.quit();
+});
+
+test('a statement_timeout that is too short for anything meets nobody else', async () => {
+  const hasty = await yard().client({ database: 'audited' });
+  const other = await yard().client({ database: 'audited' });
+  await hasty.query(`SET statement_timeout = '1ms'`);
+  await other.query(`SET work_mem = '9MB'`);
+  for (let n = 0; n < 300; n++) {
+    await hasty
+      .query('SHOW statement_timeout')
+      .catch((error: unknown) => assert.match(String(error), /statement timeout/));
+    assert.equal(await value(other, 'SHOW work_mem'), '9MB');
+  }
+  await Promise.all([leave(hasty), leave(other)]);
 });
 
 test('pin_timeout ends a session that keeps its server and is silent', async () => {
