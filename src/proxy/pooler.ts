@@ -108,6 +108,7 @@ export class Pooler implements LoginHost {
   /** Takes a new configuration over; the caller has checked it and says what follows for servers. */
   reconfigure(config: Config, tls: TlsContexts, refusalRoom: number): void {
     this.context.reconfigure(config, tls);
+    for (const pool of this.#proxyPools.values()) pool.reconfigured();
     this.admission.room = refusalRoom;
     this.verifiers.iterations = config.settings.scram_iterations;
     this.#deriveVerifiers();

@@ -18,7 +18,7 @@ import { SqlState } from '../protocol/sql-state.ts';
 import { query } from '../protocol/frontend.ts';
 import { cutsShort } from '../session/timeouts.ts';
 import { InternedMap } from '../session/interned-map.ts';
-import { cleaningOf } from '../session/pins.ts';
+import { cleaningOf, pinAfter } from '../session/pins.ts';
 import { SharedStatements } from '../session/prepared-statements.ts';
 import { Schema } from '../session/schema.ts';
 import { audit } from './audit.ts';
@@ -146,6 +146,21 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     return this.#rulesKept;
   }
 
+  /** There is another configuration. If session state is followed from now on, nobody knows what is set on servers: they are made anew. */
+  reconfigured(): void {
+    const before = this.#rulesKept;
+    if (before === undefined || isFollowed(before) || !isFollowed(this.#rules)) return;
+    this.pool.reconnect();
+    if (before.mode === 'transaction') return;
+    // What such a client has set is on its server alone.
+    for (const server of this.pool.servers()) {
+      const { client } = server;
+      if (client === undefined) continue;
+      client.pin = pinAfter(client.pin, ['policy'], this.#context.clock.now());
+      server.sessionState = client.sessionState;
+    }
+  }
+
   /** A new server has told what a fresh session reports. */
   greet(fresh: InternedMap): void {
     this.#fresh = fresh;
@@ -239,8 +254,8 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     const link = server.linkNumber;
     await this.#sendCancel(
       server,
-      // Nor is it meant for what we ask: that would be asked again, and the client kept here if that is cancelled too.
-      () => server.client === client && server.linkNumber === link && !server.busyWithOurs,
+      // Nor may it hit what we ask: asked in vain twice, the client would keep the server.
+      () => server.client === client && server.linkNumber === link && !isBusyWithOurs(server),
     );
   }
 
@@ -502,6 +517,11 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     );
   }
 }
+
+/** What runs there is ours. */
+const isBusyWithOurs = ({ replaying, settling }: ServerSession): boolean => replaying || settling.isAsking;
+
+const isFollowed = ({ mode, policy }: PoolRules): boolean => mode === 'transaction' && policy !== 'off';
 
 /** What it carries is no surprise, whatever that is, where its next client's replay takes it away anyway. */
 const isKnown = ({ sessionState, mayHaveLeftovers }: ServerSession): boolean =>

@@ -188,11 +188,6 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     return this.#replaying;
   }
 
-  /** What runs is ours: no cancel of the client's may hit it. */
-  get busyWithOurs(): boolean {
-    return this.#replaying || this.settling.isAsking;
-  }
-
   get congested(): boolean {
     return this.#connection?.congested ?? false;
   }
