@@ -131,6 +131,8 @@ export class Suspicion {
 
   /** The server has been asked. */
   clear(): void {
+    // After nearly every transaction. Whatever is kept here came with a bit, or was announced; emptying sets costs even if they are empty.
+    if (this.bits === 0 && this.#announced === 0) return;
     this.bits = 0;
     this.#announced = 0;
     this.#temporary = 0;
