@@ -8,7 +8,7 @@ import { Authority, writeCertificate } from '../support/certificates.ts';
 import type { PoolerKind, PoolerOptions } from '../support/poolers/pooler.ts';
 import type { IdleClientsOptions, Order } from './idle-clients.ts';
 import { settledMemory } from './process-stats.ts';
-import type { Target } from './throughput.ts';
+import type { Kinds, Target } from './throughput.ts';
 
 export interface IdleWorkload {
   readonly name: string;
@@ -36,12 +36,12 @@ export interface IdleMemory {
   readonly what: string;
   readonly clients: number;
   readonly ostler: PoolerMemory;
-  readonly pgbouncer: PoolerMemory;
+  readonly rival: PoolerMemory;
 }
 
 export interface IdleOptions {
   readonly postgres: Target;
-  readonly kinds: { readonly ostler: PoolerKind; readonly pgbouncer: PoolerKind };
+  readonly kinds: Kinds;
   readonly clients: number;
 }
 
@@ -58,8 +58,8 @@ export async function measureIdle(workload: IdleWorkload, options: IdleOptions):
       : undefined;
     const { name, what, tls } = workload;
     const ostler = await measureOne(options.kinds.ostler, tls, certificate, options);
-    const pgbouncer = await measureOne(options.kinds.pgbouncer, tls, certificate, options);
-    return { workload: name, what, clients: options.clients, ostler, pgbouncer };
+    const rival = await measureOne(options.kinds.rival, tls, certificate, options);
+    return { workload: name, what, clients: options.clients, ostler, rival };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -90,7 +90,7 @@ async function measureOne(
     const asked = await settledMemory(pooler.pid);
     await opened.close();
     return {
-      name: pooler.name,
+      name: kind.name,
       empty,
       perClient: (loggedIn - empty) / clients,
       perClientAfterQuery: (asked - empty) / clients,

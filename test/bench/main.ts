@@ -1,10 +1,9 @@
-/** `npm run bench`: ostler beside PgBouncer, on this machine, one workload after another. It measures and judges nothing. */
+/** `npm run bench`: ostler beside PgBouncer, or beside another ostler, on this machine, one workload after another. It measures and judges nothing. */
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { findProgram, runProgram } from '../clients/support/programs.ts';
-import { ostler } from '../support/poolers/ostler.ts';
-import { pgbouncer } from '../support/poolers/pgbouncer.ts';
 import { startPostgres } from '../support/postgres.ts';
+import { contenders } from './contenders.ts';
 import { IDLE_WORKLOADS, type IdleMemory, measureIdle } from './idle.ts';
 import { type BenchOptions, parseOptions, USAGE } from './options.ts';
 import { idleTable, throughputTable } from './report.ts';
@@ -31,7 +30,7 @@ async function bench(options: BenchOptions): Promise<void> {
     const names = [...WORKLOADS, ...IDLE_WORKLOADS].map(({ name }) => name).join(', ');
     throw new Error(`--only matches no workload; there are ${names}`);
   }
-  const kinds = { ostler: ostler(options.ostler), pgbouncer: await pgbouncer(options.pgbouncer) };
+  const kinds = await contenders(options);
   const pgbench = await findProgram('pgbench', 'postgresql-contrib');
   if (pgbench.kind === 'missing') throw new Error(pgbench.reason);
 
@@ -61,8 +60,10 @@ async function bench(options: BenchOptions): Promise<void> {
     }
     note('');
     const machine = `${cpus()[0]?.model ?? 'unknown'}, ${String(availableParallelism())} cores`;
-    console.log(`ostler beside ${kinds.pgbouncer.name}, Node ${process.version}, ${machine}\n`);
-    console.log([throughputTable(throughput), idleTable(idle)].filter((text) => text !== '').join('\n\n'));
+    const rival = kinds.rival.name;
+    console.log(`ostler beside ${rival}, Node ${process.version}, ${machine}\n`);
+    const tables = [throughputTable(rival, throughput), idleTable(rival, idle)];
+    console.log(tables.filter((text) => text !== '').join('\n\n'));
     if (options.out !== undefined) {
       const measured = { node: process.version, machine, options, throughput, idle };
       await writeFile(options.out, `${JSON.stringify(measured, undefined, 2)}\n`);

@@ -3,38 +3,38 @@ import type { IdleMemory } from './idle.ts';
 import type { Spread } from './statistics.ts';
 import type { Throughput } from './throughput.ts';
 
-export function throughputTable(results: readonly Throughput[]): string {
+export function throughputTable(rival: string, results: readonly Throughput[]): string {
   if (results.length === 0) return '';
   return table([
     ['', 'tps', '', 'ratio of tps', '', 'µs CPU a transaction (user + system)', '', 'ratio of CPU'],
-    ['workload', 'ostler', 'PgBouncer', 'median', 'quartiles', 'ostler', 'PgBouncer', 'median'],
-    ...results.map(({ workload, ostler, pgbouncer, tpsRatio, cpuRatio }) => [
+    ['workload', 'ostler', rival, 'median', 'quartiles', 'ostler', rival, 'median'],
+    ...results.map(({ workload, ostler, rival: other, tpsRatio, cpuRatio }) => [
       workload,
       ostler.tps.median.toFixed(0),
-      pgbouncer.tps.median.toFixed(0),
+      other.tps.median.toFixed(0),
       tpsRatio.median.toFixed(2),
       range(tpsRatio),
       sum(ostler.cpuUser, ostler.cpuSystem),
-      sum(pgbouncer.cpuUser, pgbouncer.cpuSystem),
+      sum(other.cpuUser, other.cpuSystem),
       cpuRatio.median.toFixed(2),
     ]),
   ]);
 }
 
-export function idleTable(results: readonly IdleMemory[]): string {
+export function idleTable(rival: string, results: readonly IdleMemory[]): string {
   if (results.length === 0) return '';
   return table([
     ['', '', 'KB a client', '', 'KB after a query', '', 'MB empty', ''],
-    ['workload', 'clients', 'ostler', 'PgBouncer', 'ostler', 'PgBouncer', 'ostler', 'PgBouncer'],
-    ...results.map(({ workload, clients, ostler, pgbouncer }) => [
+    ['workload', 'clients', 'ostler', rival, 'ostler', rival, 'ostler', rival],
+    ...results.map(({ workload, clients, ostler, rival: other }) => [
       workload,
       String(clients),
       kilobytes(ostler.perClient),
-      kilobytes(pgbouncer.perClient),
+      kilobytes(other.perClient),
       kilobytes(ostler.perClientAfterQuery),
-      kilobytes(pgbouncer.perClientAfterQuery),
+      kilobytes(other.perClientAfterQuery),
       kilobytes(ostler.empty / 1024),
-      kilobytes(pgbouncer.empty / 1024),
+      kilobytes(other.empty / 1024),
     ]),
   ]);
 }

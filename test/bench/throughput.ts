@@ -1,12 +1,18 @@
 /**
- * pgbench through two poolers in turn. This machine's noise is larger than most differences between them, but it changes
- * slowly: so runs are short, each is compared with the one beside it, and the medians of many pairs are reported.
+ * pgbench through two poolers in turn, ostler and its rival. This machine's noise is larger than most differences between
+ * them, but it changes slowly: so runs are short, each is compared with the one beside it, and the medians of many pairs
+ * are reported.
  */
 import { runProgram } from '../clients/support/programs.ts';
 import type { Pooler, PoolerKind } from '../support/poolers/pooler.ts';
 import { type CpuTime, cpuTime } from './process-stats.ts';
 import { type Spread, spread } from './statistics.ts';
 import type { Workload } from './workloads.ts';
+
+export interface Kinds {
+  readonly ostler: PoolerKind;
+  readonly rival: PoolerKind;
+}
 
 export interface Target {
   readonly host: string;
@@ -34,8 +40,8 @@ export interface Throughput {
   readonly workload: string;
   readonly what: string;
   readonly ostler: PoolerThroughput;
-  readonly pgbouncer: PoolerThroughput;
-  /** Of ostler to PgBouncer, pair by pair. */
+  readonly rival: PoolerThroughput;
+  /** Of ostler to its rival, pair by pair. */
   readonly tpsRatio: Spread;
   readonly cpuRatio: Spread;
 }
@@ -43,7 +49,7 @@ export interface Throughput {
 export interface ThroughputOptions {
   readonly pgbench: string;
   readonly postgres: Target;
-  readonly kinds: { readonly ostler: PoolerKind; readonly pgbouncer: PoolerKind };
+  readonly kinds: Kinds;
   readonly pairs: number;
   readonly seconds: number;
   /** Called after each pair. */
@@ -64,27 +70,27 @@ export async function measureThroughput(workload: Workload, options: ThroughputO
     });
   const ostler = await start(kinds.ostler);
   try {
-    const pgbouncer = await start(kinds.pgbouncer);
+    const rival = await start(kinds.rival);
     try {
       const run = (pooler: Pooler, length: number): Promise<Run> =>
         runOnce(workload, pooler, length, options);
       await run(ostler, 1); // So that servers are connected, code compiled and caches filled.
-      await run(pgbouncer, 1);
-      const runs: { ostler: Run; pgbouncer: Run }[] = [];
+      await run(rival, 1);
+      const runs: { ostler: Run; rival: Run }[] = [];
       for (let pair = 0; pair < pairs; pair += 1) {
         // The order changes from pair to pair: what is first must not be ahead for that.
         if (pair % 2 === 0) {
           const first = await run(ostler, seconds);
-          runs.push({ ostler: first, pgbouncer: await run(pgbouncer, seconds) });
+          runs.push({ ostler: first, rival: await run(rival, seconds) });
         } else {
-          const first = await run(pgbouncer, seconds);
-          runs.push({ ostler: await run(ostler, seconds), pgbouncer: first });
+          const first = await run(rival, seconds);
+          runs.push({ ostler: await run(ostler, seconds), rival: first });
         }
         options.progress(pair + 1);
       }
-      return summarize(workload, runs, ostler.name, pgbouncer.name);
+      return summarize(workload, runs, kinds);
     } finally {
-      await pgbouncer.stop();
+      await rival.stop();
     }
   } finally {
     await ostler.stop();
@@ -130,24 +136,23 @@ function numberAfter(report: string, label: string): number {
 
 function summarize(
   { name, what }: Workload,
-  runs: readonly { readonly ostler: Run; readonly pgbouncer: Run }[],
-  ostlerName: string,
-  pgbouncerName: string,
+  runs: readonly { readonly ostler: Run; readonly rival: Run }[],
+  kinds: Kinds,
 ): Throughput {
   const total = ({ cpu }: Run): number => cpu.user + cpu.system;
   return {
     workload: name,
     what,
     ostler: describe(
-      ostlerName,
+      kinds.ostler.name,
       runs.map((pair) => pair.ostler),
     ),
-    pgbouncer: describe(
-      pgbouncerName,
-      runs.map((pair) => pair.pgbouncer),
+    rival: describe(
+      kinds.rival.name,
+      runs.map((pair) => pair.rival),
     ),
-    tpsRatio: spread(runs.map((pair) => pair.ostler.tps / pair.pgbouncer.tps)),
-    cpuRatio: spread(runs.map((pair) => total(pair.ostler) / total(pair.pgbouncer))),
+    tpsRatio: spread(runs.map((pair) => pair.ostler.tps / pair.rival.tps)),
+    cpuRatio: spread(runs.map((pair) => total(pair.ostler) / total(pair.rival))),
   };
 }
 
