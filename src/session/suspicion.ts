@@ -71,7 +71,7 @@ export class Suspicion {
   readonly functions = new Set<string>();
   /** Nothing but a report of the server's says so of some name: perhaps what is usual has changed. */
   #reported = false;
-  /** SET and RESET that texts have shown, less those that tags have told of. */
+  /** SET, RESET and DISCARD that texts have shown, less those that tags have told of. */
   #announced = 0;
   /** Texts that create nothing but temporary objects, less the tags that have come. */
   #temporary = 0;
@@ -114,10 +114,11 @@ export class Suspicion {
   /** A statement has been run. */
   addTag(tag: string): void {
     this.bits |= tagHints.get(tag) ?? 0;
-    if (tag === 'SET' || tag === 'RESET' || tag === 'DISCARD ALL') {
+    const isSet = tag === 'SET' || tag === 'RESET' || tag === 'DISCARD ALL';
+    if (isSet || tag === 'SET CONSTRAINTS' || tag.startsWith('DISCARD ')) {
       // One that no text has shown: what it set nobody knows.
       if (this.#announced > 0) this.#announced--;
-      else this.bits |= Hint.opaque;
+      else if (isSet) this.bits |= Hint.opaque;
     } else if (tag.startsWith('CREATE ')) this.bits |= Hint.pins;
     else if (tag.startsWith('DROP ')) this.bits |= Hint.removes;
   }
