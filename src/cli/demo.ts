@@ -70,7 +70,6 @@ function welcome({ password }: EmbeddedPostgres, configFile: string, port: numbe
     `            "PASSWORD": "${password}",`,
     '            "HOST": "127.0.0.1",',
     `            "PORT": "${String(port)}",`,
-    '            "DISABLE_SERVER_SIDE_CURSORS": True,',
     '        }',
     '    }',
   ];

@@ -23,8 +23,6 @@ export interface PoolTrackingOptions {
 
 export class PoolTracking {
   readonly functions = new FunctionSamples();
-  /** Some client reads currval or lastval, so that none may find another's. */
-  readsSequences = false;
   readonly stats: PoolerStats;
   readonly #clock: Clock;
   readonly #configured: () => SessionPolicy;

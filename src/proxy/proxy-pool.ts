@@ -18,7 +18,7 @@ import { SqlState } from '../protocol/sql-state.ts';
 import { query } from '../protocol/frontend.ts';
 import { cutsShort } from '../session/timeouts.ts';
 import { InternedMap } from '../session/interned-map.ts';
-import { cleaningOf, pinAfter } from '../session/pins.ts';
+import { cleaningOf, pinAfter, type PinReason } from '../session/pins.ts';
 import { SharedStatements } from '../session/prepared-statements.ts';
 import { Schema } from '../session/schema.ts';
 import { audit } from './audit.ts';
@@ -373,11 +373,10 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     client?.settled();
   }
 
-  pinned(server: ServerSession, client: ClientSession): void {
+  pinned(server: ServerSession, client: ClientSession, added: readonly PinReason[]): void {
     const { pin, applicationName } = client;
-    if (pin === undefined) return;
-    for (const reason of pin.reasons) this.#context.pooler.pins.add(reason);
-    const reasons = pin.reasons.join(', ');
+    for (const reason of added) this.#context.pooler.pins.add(reason);
+    const reasons = added.join(', ');
     const isFirst = this.tracking.isFirstPin(applicationName, reasons);
     this.#context.logger[isFirst ? 'info' : 'debug'](
       { database: this.database, user: this.user, client: client.id, server: server.id, applicationName },
@@ -385,7 +384,8 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     );
     const { max_pinned_share: share } = this.#context.settings();
     const { poolSize } = poolSettings(this.#context.config, this.database, this.user);
-    if (share === 1 || poolSize === 0 || this.#pinned <= Math.floor(share * poolSize)) return;
+    const isNew = pin?.reasons.length === added.length;
+    if (!isNew || share === 1 || poolSize === 0 || this.#pinned <= Math.floor(share * poolSize)) return;
     client.fail(
       new ClientError('too many clients keep their server connection (max_pinned_share)', {
         sqlState: SqlState.tooManyConnections,
@@ -427,6 +427,8 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
         this.tracking.turnStrict();
         server.sessionState = undefined;
         server.mayHaveLeftovers = true;
+        // Whoever had it last is a stranger now too.
+        server.lastClientId = 0;
       }
       this.release(server);
     });

@@ -9,8 +9,9 @@
  * Hot: nothing here allocates per message, except for errors and reports.
  */
 import { InternedMap } from '../session/interned-map.ts';
-import { type Batch, GuestBatch, type GuestSet, noGuests } from '../session/guest-statements.ts';
+import { type Batch, type GuestSet, noGuests } from '../session/guest-statements.ts';
 import { missingReports } from '../session/parameter-status.ts';
+import type { PinReason } from '../session/pins.ts';
 import type { SharedStatements } from '../session/prepared-statements.ts';
 import { hasIdentity, replayOf, type ReplayScope, type SessionState } from '../session/replay.ts';
 import { changesSchema } from '../session/schema.ts';
@@ -18,7 +19,7 @@ import { ServerReports } from '../session/server-reports.ts';
 import { ServerStatements } from '../session/server-statements.ts';
 import { type Change, NamedStatement, type UnnamedStatement } from '../session/statement-changes.ts';
 import { noteDescription } from '../session/statement-description.ts';
-import { isQuietTag } from '../session/suspicion.ts';
+import { isQuietTag, mayDraw } from '../session/suspicion.ts';
 import { BodyReader } from '../protocol/body-reader.ts';
 import { parseErrorFields } from '../protocol/error-fields.ts';
 import { type FrameVisitor, FrameScanner, Verdict } from '../protocol/frame-scanner.ts';
@@ -70,8 +71,8 @@ export interface ServerOwner {
   finished(server: ServerSession): void;
   /** It must not be used any more; the reason is for the log. */
   doubted(server: ServerSession, reason: string): void;
-  /** The client keeps the server from now on. */
-  pinned(server: ServerSession, client: ClientSession): void;
+  /** The client keeps the server from now on, or for further reasons. */
+  pinned(server: ServerSession, client: ClientSession, reasons: readonly PinReason[]): void;
   /** Its socket is closed. */
   gone(server: ServerSession, error: Error | undefined): void;
   readonly tracking: PoolTracking;
@@ -145,8 +146,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   #resetSeen = false;
   /** What the client leaves here has become known while this chunk was read. */
   #hasSettled = false;
-  /** currval and lastval would tell what another client has drawn here. */
-  hasOthersSequences = false;
+  /** Somebody has drawn from a sequence here, and that has not been forgotten. */
+  #wasDrawn = false;
   /** A FATAL of the server has gone to the client. */
   #fatalSeen = false;
 
@@ -216,11 +217,12 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.requestedAt = Date.now();
     const isStranger = this.lastClientId !== client.id;
     this.lastClientId = client.id;
+    // What others have drawn from sequences here, currval and lastval must not tell.
+    const sequences = isStranger && this.#wasDrawn;
+    if (isStranger) this.#wasDrawn = false;
     this.mayHaveDrawn = false;
     this.#hasSettled = false;
     const clean = isStranger && (this.mayHaveLeftovers || client.policy === 'strict');
-    const sequences = isStranger && this.owner.tracking.readsSequences;
-    this.hasOthersSequences = isStranger && !clean && !sequences;
     if (clean || sequences || this.sessionState !== client.sessionState)
       this.#replay(client, { clean, sequences, identity: clean });
   }
@@ -228,20 +230,6 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** The same at a point of rest inside a link, for what the client has reset. */
   restore(client: ClientSession): void {
     this.#replay(client, { clean: false, sequences: false, identity: false });
-  }
-
-  /** currval and lastval must not tell the client what others have drawn. */
-  forgetSequences(client: ClientSession): void {
-    if (this.quiet) {
-      this.#replay(client, { clean: false, sequences: true, identity: false });
-    } else if (this.owed.settled) {
-      // Part of the client's transaction, with which it fails or holds.
-      const batch = new GuestBatch(this.guests).run('discardSequences').take();
-      pushGuests(this.owed, batch, undefined);
-      this.out.insert(batch.bytes);
-      this.guests = batch.prepared;
-    } else return;
-    this.hasOthersSequences = false;
   }
 
   unlink(): void {
@@ -442,7 +430,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** A statement of the client's has been run: what its tag tells of the session. */
   #noteCommand(chunk: Buffer, start: number, end: number): void {
     const tagAt = start + HEADER_SIZE;
-    if (chunk[tagAt] === 0x49 /* INSERT */) this.mayHaveDrawn = true;
+    if (mayDraw(chunk, tagAt)) this.noteDrawing();
     if (isQuietTag(chunk, tagAt)) return;
     const tag = chunk.toString('latin1', tagAt, end - 1);
     if (tag === 'RESET' || tag === 'DISCARD ALL') this.#resetSeen = true;
@@ -460,6 +448,12 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       this.forgetStatements();
       this.client?.statements.forget();
     });
+  }
+
+  /** The linked client may have drawn from a sequence. */
+  noteDrawing(): void {
+    this.mayHaveDrawn = true;
+    this.#wasDrawn ||= this.client?.isTracked === true;
   }
 
   #inject(): void {
@@ -484,10 +478,10 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       this.#inject();
       return;
     }
-    const { reported } = this.reports;
-    if (client.told !== reported) {
-      client.out.insert(missingReports(client.told, reported));
-      client.told = reported;
+    const told = this.#toTell(client);
+    if (client.told !== told) {
+      client.out.insert(missingReports(client.told, told));
+      client.told = told;
       if (!client.isTracked) this.#learnSettings(client);
     }
     if (client.isTracked) this.#suspectReports(client);
@@ -498,8 +492,17 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     if (this.owed.settled) client.queryEnded(this.status === TransactionStatus.idle);
   }
 
+  /** What the server has reported; where it went back to its own default, the client has what it brought at login from its next statement on. */
+  #toTell(client: ClientSession): InternedMap {
+    const { reported } = this.reports;
+    if (client.broughtState.size === 0 || !client.isTracked || this.status !== TransactionStatus.idle)
+      return reported;
+    const { suspicion } = this.settling;
+    return suspicion.mayHaveReset ? this.reports.afterReset(client.broughtState, suspicion) : reported;
+  }
+
   #errorResponse(chunk: Buffer, start: number, end: number): void {
-    if (this.#isDue) {
+    if (this.client?.releasesAtIdle === true && this.#isAtRest(this.client)) {
       // The client has got all that it asked for: what the server says now is about itself.
       this.#lastWords = parseErrorFields(chunk, start + HEADER_SIZE, end).message;
       return;
@@ -621,12 +624,6 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   #isAtRest(client: ClientSession): boolean {
     if (!this.owed.settled || this.status !== TransactionStatus.idle) return false;
     return client.pool.mode === 'transaction' && !client.midMessage;
-  }
-
-  /** It may be given back without further question. */
-  get #isDue(): boolean {
-    const { client } = this;
-    return client !== undefined && this.#isAtRest(client) && client.releasesAtIdle;
   }
 
   /** Tells the client right away what no server has to be asked for, if its turn has come. */

@@ -67,7 +67,7 @@ export class Settling {
   /** Such a statement is on its way. */
   note(hints: StatementHints): void {
     if (hints === noHints) return;
-    if ((hints.bits & Hint.nextval) !== 0) this.#server.mayHaveDrawn = true;
+    if ((hints.bits & Hint.nextval) !== 0) this.#server.noteDrawing();
     this.suspicion.add(hints);
   }
 
@@ -76,16 +76,9 @@ export class Settling {
     return lexingOf(client.told, this.suspicion);
   }
 
-  /**
-   * currval and lastval are to tell what this client has drawn, or nothing. Where an earlier transaction has drawn it, the client keeps its
-   * server from the next such on.
-   */
+  /** currval or lastval: where an earlier transaction has drawn what it tells, the client keeps its server from the next such on. */
   #readsSequence(client: ClientSession): void {
-    const server = this.#server;
-    this.#tracking.readsSequences = true;
-    if (server.mayHaveDrawn) return;
-    client.readsSequences = true;
-    if (server.hasOthersSequences) server.forgetSequences(client);
+    if (!this.#server.mayHaveDrawn) client.readsSequences = true;
   }
 
   /** At rest. True while an answer is awaited; then the client is told that it is `settled`. */
@@ -94,10 +87,6 @@ export class Settling {
     if (!suspicion.any) {
       if (client.readsSequences && this.#server.mayHaveDrawn) this.#conclude(client, ['sequence']);
       suspicion.clear();
-      return false;
-    }
-    if (this.#tracking.policy === 'pin') {
-      this.#conclude(client, ['policy']);
       return false;
     }
     const functionsDue =
@@ -206,7 +195,8 @@ export class Settling {
     this.#server.sendGuests(batch);
   }
 
-  #learn(client: ClientSession, { values, usual, setHere, pins }: Findings): void {
+  #learn(client: ClientSession, { values, usual, setHere, pins: found }: Findings): void {
+    const pins = [...found];
     const server = this.#server;
     const { suspicion } = this;
     const tracking = this.#tracking;
@@ -224,6 +214,9 @@ export class Settling {
         resets: suspicion.resets,
         setHere,
       });
+      // What it set had a name that nobody has seen: a custom setting, which no list has.
+      if ((suspicion.bits & Hint.hiddenName) !== 0 && state.client === client.sessionState)
+        pins.push('unknown_setting');
       client.sessionState = state.client;
       // With a limit on idling the server would be closed in its pool: whoever comes next has it set anew.
       server.sessionState = values.has(IDLE_SESSION_TIMEOUT) ? undefined : state.server;
@@ -236,6 +229,7 @@ export class Settling {
     const { suspicion } = this;
     const { bits } = suspicion;
     const reasons = [...found, ...lastingReasons(bits)];
+    if (this.#tracking.policy === 'pin') reasons.push('policy');
     if (client.readsSequences && this.#server.mayHaveDrawn) reasons.push('sequence');
     const unasked = hasTooMany({ suspicion, state: client.sessionState });
     if (unasked || [...suspicion.names].some((name) => !isPlainName(name))) reasons.push('unknown_setting');
@@ -247,7 +241,8 @@ export class Settling {
     client.pin = pinAfter(before, reasons, performance.now());
     if (before?.reasons.includes('temp') === true && client.pin?.reasons.includes('temp') !== true)
       client.statements.unpinned(this.#server);
-    if (before === undefined && client.pin !== undefined) this.#server.owner.pinned(this.#server, client);
+    const added = client.pin?.reasons.filter((reason) => before?.reasons.includes(reason) !== true) ?? [];
+    if (added.length > 0) this.#server.owner.pinned(this.#server, client, added);
   }
 }
 

@@ -1,9 +1,9 @@
 /** Functions that PostgreSQL does not ship may leave anything behind; those that never did are asked about less and less often. */
 
 /** After so many calls that left nothing… */
-const TRUST_AFTER = 16;
+const TRUST_AFTER = 32;
 /** … only each so manyth is asked about. */
-const SAMPLE = 64;
+const SAMPLE = 16;
 const MAX_FUNCTIONS = 2000;
 
 export class FunctionSamples {

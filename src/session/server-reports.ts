@@ -34,6 +34,18 @@ export class ServerReports {
     return unexpectedReports(state, this.fresh, this.reported);
   }
 
+  /** What a client will be told that brought settings, and has reset some of them. */
+  afterReset(brought: SessionState, resets: { mayHaveResetTo(name: string): boolean }): InternedMap {
+    let { reported } = this;
+    for (const [name, value] of this.reported) {
+      const setting = name.toLowerCase();
+      const own = brought.get(setting);
+      if (own !== undefined && value === this.fresh.get(name) && resets.mayHaveResetTo(setting))
+        reported = reported.with(name, fromHex(own));
+    }
+    return reported;
+  }
+
   /** `state` with everything in it that is reported. */
   asState(state: SessionState): SessionState {
     let next = state;

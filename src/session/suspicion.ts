@@ -3,6 +3,7 @@
  * reports. It only says what to ask; what is set, the server says.
  */
 import { Hint, type StatementHints } from '../sql/hints.ts';
+import { isIdentity } from './replay.ts';
 
 /** So many names are asked for; who sets more is asked for everything. */
 const MAX_NAMES = 200;
@@ -45,6 +46,14 @@ function tagKey(first: number, third: number): number {
 export const isQuietTag = (bytes: Buffer, at: number): boolean =>
   quiet[tagKey(bytes[at] ?? 0, bytes[at + 2] ?? 0)] === 1;
 
+/** INSERT, COPY and MERGE fill in what a table says by itself, which may be the next number of a sequence. */
+export function mayDraw(bytes: Buffer, at: number): boolean {
+  const first = bytes[at] ?? 0;
+  if (first === 0x49) return true;
+  const third = bytes[at + 2] ?? 0;
+  return (first === 0x43 && third === 0x50) || (first === 0x4d && third === 0x52);
+}
+
 const tagHints: ReadonlyMap<string, number> = new Map([
   ['DISCARD ALL', Hint.resetAll | Hint.removes],
   ['DISCARD TEMP', Hint.removes],
@@ -84,6 +93,16 @@ export class Suspicion {
   /** What pins a client may have come, temporary objects too. */
   get ofPins(): boolean {
     return (this.bits & (Hint.pins | Hint.opaque)) !== 0;
+  }
+
+  /** Some setting may have gone back to what is usual. */
+  get mayHaveReset(): boolean {
+    return this.resets.size > 0 || (this.bits & Hint.resetAll) !== 0;
+  }
+
+  /** This one may have. RESET ALL leaves the role alone. */
+  mayHaveResetTo(name: string): boolean {
+    return this.resets.has(name) || ((this.bits & Hint.resetAll) !== 0 && !isIdentity(name));
   }
 
   /** What is usual may have changed too, and is to be asked again. */

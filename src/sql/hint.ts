@@ -32,6 +32,8 @@ export const Hint = {
   database: 8192,
   /** CLOSE, UNLISTEN, DEALLOCATE, DISCARD, functions that free locks: who has nothing of the kind has nothing afterwards either. */
   removes: 16_384,
+  /** set_config with a name that the text does not show. */
+  hiddenName: 32_768,
 } as const;
 
 export interface StatementHints {

@@ -365,7 +365,7 @@ export class StatementReader implements TokenVisitor {
       if (touched?.some(countsInParsing) !== false) this.#bits |= Hint.localParsing;
       return;
     }
-    if (touched === undefined) this.#bits |= Hint.opaque;
+    if (touched === undefined) this.#bits |= Hint.opaque | Hint.hiddenName;
     else {
       if (touched.length > 0) this.#bits |= Hint.settings;
       this.#change(touched, call.mayReset);

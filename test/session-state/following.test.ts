@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type pg from 'pg';
 import { backendPid, leave, useYard, value } from '../support/pooling.ts';
+import * as m from '../support/messages.ts';
+import { RawClient } from '../support/raw-client.ts';
 import { until } from '../support/wait.ts';
 
 const yard = useYard({
@@ -168,6 +170,21 @@ test('who sets ever more settings keeps one server, and they are there', async (
   for (const n of [0, 299, 450, 599])
     assert.equal(await value(client, `SELECT current_setting('app.s${String(n)}')`), 'x');
   await leave(client);
+});
+
+test('what is told behind a RESET of a startup value is what the next statement finds', async () => {
+  const client = await RawClient.login(yard().through(), { TimeZone: 'Asia/Tokyo' });
+  for (const [sql, told] of [
+    [`SET TimeZone = 'UTC'`, 'UTC'],
+    ['RESET TimeZone', 'Asia/Tokyo'],
+    [`SET TimeZone = 'UTC'`, 'UTC'],
+    ['RESET ALL', 'Asia/Tokyo'],
+  ] as const) {
+    await client.query(sql);
+    assert.equal(client.parameters.get('TimeZone'), told);
+    assert.deepEqual(m.valuesOf(await client.query('SHOW TimeZone')), [told]);
+  }
+  client.quit();
 });
 
 describe('what cannot move', () => {

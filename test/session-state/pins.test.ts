@@ -18,7 +18,7 @@ const databases = {
 };
 const yard = useYard({
   roles: { app: 'SUPERUSER', admin: '' },
-  schema: `CREATE TABLE t (id serial, n int);
+  schema: `CREATE TABLE t (id serial, n int); CREATE SEQUENCE other;
     CREATE FUNCTION behind() RETURNS trigger LANGUAGE plpgsql AS
       $$ BEGIN PERFORM set_config('work_mem', '7MB', false); RETURN NEW; END $$;
     CREATE TABLE sly (n int);
@@ -170,6 +170,44 @@ test('currval and lastval never tell what another client has drawn', async () =>
   const mine = await value(other, 'SELECT max(id) FROM t WHERE n = 3');
   await one.query('INSERT INTO t (n) VALUES (1)');
   assert.equal(await value(other, 'SELECT lastval()::int'), mine);
+});
+
+describe('a sequence', () => {
+  test('that another client has drawn from tells nothing, however it is asked', async () => {
+    const one = await yard().client({ database: 'sequences' });
+    const other = await yard().client({ database: 'sequences' });
+    const ways = [
+      ['BEGIN', 'INSERT INTO sly VALUES (2)', 'SELECT lastval()'],
+      ['BEGIN', `SELECT nextval('other')`, `SELECT currval('t_id_seq')`],
+      ['BEGIN', 'SELECT 1', 'SELECT lastval()'],
+    ];
+    for (const way of ways) {
+      // On both servers.
+      for (let n = 0; n < 2; n++) await one.query('INSERT INTO t (n) VALUES (1)');
+      const last = way.at(-1) ?? '';
+      for (const sql of way.slice(0, -1)) await other.query(sql);
+      const error = await refusalOf(other.query(last));
+      assert.equal(error.code, '55000', last);
+      await other.query('ROLLBACK');
+    }
+  });
+});
+
+test('a setting whose name no text shows keeps its client on its server', async () => {
+  const console = await admin();
+  const client = await yard().client();
+  await client.query({ text: 'SELECT set_config($1, $2, false)', values: ['app.hidden', 'here'] });
+  await until(async () =>
+    (await pins(console, 'postgres')).some(({ reason }) => reason === 'unknown_setting'),
+  );
+  for (let n = 0; n < 4; n++)
+    assert.equal(await value(client, `SELECT current_setting('app.hidden', true)`), 'here');
+  await leave(client);
+  // One that is found needs no pin.
+  const next = await yard().client();
+  await next.query({ text: 'SELECT set_config($1, $2, false)', values: ['work_mem', '11MB'] });
+  for (let n = 0; n < 4; n++) assert.equal(await value(next, 'SHOW work_mem'), '11MB');
+  assert.deepEqual(await pins(console, 'postgres'), []);
 });
 
 test('idle_session_timeout is the client’s, and no server is closed by it', async () => {

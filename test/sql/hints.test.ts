@@ -140,11 +140,11 @@ describe('the names of settings', () => {
     holds({
       'set é = 1': 'opaque',
       set: 'opaque',
-      "select set_config($1, 'b', false)": 'opaque',
-      "select set_config('a'::text, 'b', false)": 'opaque',
-      "select set_config(E'a', 'b', false)": 'opaque',
-      "select set_config('a''b', 'b', false)": 'opaque',
-      [`select set_config('${'a'.repeat(1100)}', 'b', false)`]: 'opaque',
+      "select set_config($1, 'b', false)": 'opaque hiddenName',
+      "select set_config('a'::text, 'b', false)": 'opaque hiddenName',
+      "select set_config(E'a', 'b', false)": 'opaque hiddenName',
+      "select set_config('a''b', 'b', false)": 'opaque hiddenName',
+      [`select set_config('${'a'.repeat(1100)}', 'b', false)`]: 'opaque hiddenName',
       "select set_config('a', set_config('b', 'c', false), false)": 'settings opaque',
       "select set_config('a', 'b'": 'opaque',
     });
