@@ -25,10 +25,16 @@ import { tooLong } from './own-messages.ts';
 import type { PoolTracking } from './pool-tracking.ts';
 import type { ServerSession } from './server-session.ts';
 
+/** `patiently`: it is the second try. */
+interface Asked {
+  readonly kind: 'asking';
+  readonly probe: Probe;
+  readonly patiently: boolean;
+}
+
 type Asking =
   | { readonly kind: 'settled' }
-  /** `patiently`: it is the second try. */
-  | { readonly kind: 'asking'; readonly probe: Probe; readonly patiently: boolean }
+  | Asked
   /** Both tries have failed: the transaction of the second is rolled back. */
   | { readonly kind: 'giving up' };
 
@@ -150,8 +156,7 @@ export class Settling {
     const server = this.#server;
     this.#asking = settled;
     if (asking.kind === 'asking' && this.#error === undefined) {
-      this.#learn(client, readProbe(asking.probe, this.#results));
-      return true;
+      return this.#heard(client, asking, readProbe(asking.probe, this.#results));
     }
     // What of ours is prepared by now is not known; nor what is of others', if it is that what was missing.
     server.guests = noGuests;
@@ -164,6 +169,22 @@ export class Settling {
     // Whatever it has is the client's: nothing is put in its place as long as that stays, which it does to its end.
     server.sessionState = client.sessionState;
     this.#conclude(client, [...(client.pin?.reasons ?? []), 'unknown']);
+    return true;
+  }
+
+  /** False while more is asked. */
+  #heard(client: ClientSession, { probe, patiently }: Asked, findings: Findings): boolean {
+    const { reports, guests } = this.#server;
+    const { configured } = findings;
+    if (configured !== undefined && configured !== reports.configured) {
+      // What is usual may be another one since, here and everywhere.
+      reports.configured = configured;
+      if (!probe.questions.usual && !patiently) {
+        this.#ask(probeOf({ ...probe.questions, usual: true }, guests, false), false);
+        return false;
+      }
+    }
+    this.#learn(client, findings);
     return true;
   }
 

@@ -29,8 +29,9 @@ const guests = {
   unlock: 'SELECT pg_catalog.pg_advisory_unlock_all()',
   discardSequences: 'DISCARD SEQUENCES',
   discardTemp: 'DISCARD TEMP',
-  /** The values of the settings that are named, in that order. */
-  values: `SELECT ${hexOf('pg_catalog.current_setting(n, true)')} FROM pg_catalog.unnest($1::pg_catalog.text[]) AS n`,
+  /** The values of the settings that are named, in that order; then when the server has read its configuration, in a form that no setting changes. */
+  values: `SELECT ${hexOf('pg_catalog.current_setting(n, true)')} FROM pg_catalog.unnest($1::pg_catalog.text[]) AS n
+    UNION ALL SELECT pg_catalog.encode(pg_catalog.timestamptz_send(pg_catalog.pg_conf_load_time()), 'hex')`,
   /** Everything that is set in the session. Neither custom settings nor the role are among it; our own BEGIN sets the first of those left out. */
   sweep: `SELECT pg_catalog.lower(name), ${hexOf('pg_catalog.current_setting(name)')}
     FROM pg_catalog.pg_show_all_settings()

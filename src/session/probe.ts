@@ -57,6 +57,8 @@ export interface Findings {
   readonly usual: ReadonlyMap<string, string | null>;
   /** What is set, of what that was asked of. */
   readonly setHere: ReadonlySet<string>;
+  /** When the server has read its configuration; undefined if no names were asked for. */
+  readonly configured: string | undefined;
   /** What pins the client now, of what was asked. */
   readonly pins: readonly PinReason[];
 }
@@ -82,8 +84,8 @@ export function readProbe({ questions, guests }: Probe, results: ProbeRows): Fin
       for (const [place, name] of questions.names.entries()) target.set(name, rows[place]?.[0] ?? null);
     if (guest === 'setHere') for (const [name] of rows) setHere.add(name ?? '');
     if (guest === 'resetAll') target = usual;
-    for (const [column, reason] of (pinColumns.get(guest) ?? []).entries())
-      if (first[column] === 't') pins.push(reason);
+    pins.push(...(pinColumns.get(guest) ?? []).filter((_, column) => first[column] === 't'));
   }
-  return { values, usual, setHere, pins };
+  const configured = results[guests.indexOf('values')]?.[questions.names.length]?.[0] ?? undefined;
+  return { values, usual, setHere, configured, pins };
 }

@@ -8,6 +8,8 @@ export class ServerReports {
   reported = InternedMap.empty;
   /** What a fresh session of this server reports. */
   fresh = InternedMap.empty;
+  /** When it has read its configuration, as far as is known. */
+  configured: string | undefined;
   /** The reports that were compared last. */
   #compared = InternedMap.empty;
 

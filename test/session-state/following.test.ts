@@ -95,6 +95,25 @@ describe('a setting that PostgreSQL does not report', () => {
   });
 });
 
+test('a setting is told from what is usual, also when that has just become another', async () => {
+  const client = await yard().client();
+  await client.query(`SET maintenance_work_mem = '5MB'`);
+  await yard().sql(`ALTER SYSTEM SET maintenance_work_mem = '8MB'`);
+  await yard().sql('SELECT pg_reload_conf()');
+  const other = await yard().client();
+  await until(async () => {
+    const answers = await everywhere(other, `SELECT current_setting('maintenance_work_mem')`);
+    return answers.every((answer) => answer === '8MB');
+  });
+  all(await everywhere(client, `SELECT current_setting('maintenance_work_mem')`), '5MB');
+  await client.query(`SET maintenance_work_mem = '64MB'`);
+  all(await everywhere(client, `SELECT current_setting('maintenance_work_mem')`), '64MB');
+  await client.query('RESET maintenance_work_mem');
+  all(await everywhere(client, `SELECT current_setting('maintenance_work_mem')`), '8MB');
+  await yard().sql('ALTER SYSTEM RESET maintenance_work_mem');
+  await yard().sql('SELECT pg_reload_conf()');
+});
+
 describe('what the server does not tell', () => {
   test('because the value is too long, stays with its client on one server', async () => {
     const client = await yard().client();
