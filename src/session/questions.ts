@@ -70,9 +70,9 @@ export function onlyResets({
 
 function namesToAsk({ suspicion, state, brought, base }: Asker): string[] {
   const names = new Set(['session_authorization', 'role']);
-  for (const [name] of state) if (name !== IDLE_SESSION_TIMEOUT) names.add(name);
-  for (const [name] of brought) names.add(name);
-  if ((suspicion.bits & (Hint.opaque | Hint.resetAll)) !== 0) for (const [name] of base) names.add(name);
+  for (const known of [state, brought, base]) for (const [name] of known) names.add(name);
+  // The server never got the client's: asked for it says nothing, but that it has been set or reset since.
+  if ((suspicion.bits & Hint.resetAll) === 0) names.delete(IDLE_SESSION_TIMEOUT);
   for (const name of suspicion.names) if (canBeAsked(name)) names.add(name);
   return [...names];
 }

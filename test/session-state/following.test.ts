@@ -14,7 +14,12 @@ const yard = useYard({
       $$ BEGIN PERFORM set_config(name, value, false); RETURN value; END $$;`,
   configuration: {
     ostler: { default_pool_size: 3, min_pool_size: 3, server_round_robin: true },
-    databases: { postgres: {}, strict: { session_state: 'strict' }, off: { session_state: 'off' } },
+    databases: {
+      postgres: {},
+      strict: { session_state: 'strict' },
+      off: { session_state: 'off' },
+      groomed: { connect_query: "SET work_mem = '9MB'" },
+    },
   },
 });
 
@@ -144,6 +149,18 @@ test('a role follows its client, and is gone for the next', async () => {
   all(await everywhere(other, 'SELECT current_user::text'), 'app');
   await client.query('RESET ROLE');
   all(await everywhere(client, 'SELECT current_user::text'), 'app');
+});
+
+test('what connect_query has set is there again once a client has reset it, for itself and for others', async () => {
+  const client = await yard().client({ database: 'groomed' });
+  const other = await yard().client({ database: 'groomed' });
+  for (const reset of ['RESET ALL', 'DO $$ BEGIN RESET work_mem; END $$']) {
+    await client.query(`SET statement_timeout = '1min'`);
+    await client.query(reset);
+    all(await everywhere(other, `SELECT current_setting('work_mem')`), '9MB');
+  }
+  await client.query('RESET ALL');
+  all(await everywhere(client, `SELECT current_setting('work_mem')`), '9MB');
 });
 
 test('a startup value is what RESET returns to', async () => {

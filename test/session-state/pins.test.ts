@@ -220,6 +220,16 @@ test('idle_session_timeout is the client’s, and no server is closed by it', as
   for (let n = 0; n < 6; n++) assert.equal(await value(next, 'SHOW idle_session_timeout'), '0');
 });
 
+test('idle_session_timeout brought at login lasts when something else is set, and is what RESET ALL returns to', async () => {
+  const options = '-c idle_session_timeout=400ms';
+  for (const run of [[`SET work_mem = '5MB'`], ['SET idle_session_timeout = 0', 'RESET ALL']]) {
+    const client = await yard().client({}, { options });
+    const farewell = farewellTo(client);
+    for (const sql of run) await client.query(sql);
+    assert.equal((await farewell).code, '57P05', run.join('; '));
+  }
+});
+
 test('what only a login can set is refused with its name', async () => {
   const error = await refusalOf(yard().client({}, { options: '-c ignore_system_indexes=on' }));
   assert.equal(error.code, '0A000');
