@@ -13,6 +13,7 @@ import { OwnSession } from './own-session.ts';
 const nothing: Questions = {
   names: [],
   usual: false,
+  setHere: [],
   sweep: false,
   pins: false,
   locks: false,
@@ -238,6 +239,8 @@ describe('a probe', () => {
         ['a', '02'],
         ['b', null],
       ]),
+      setHere: new Set(),
+      configured: undefined,
       pins: ['listen', 'lock'],
     });
     assert.deepEqual(readProbe(probeOf(nothing, noGuests, false), [[], []]), {

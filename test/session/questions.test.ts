@@ -38,7 +38,7 @@ function asked(text: string, asker: Partial<Asker> = {}): string {
   const { names = [], usual: usualToo = false, ...others } = questions(text, asker) ?? {};
   const flags = Object.entries({ names: names.length > 0, usual: usualToo, ...others });
   return flags
-    .filter(([, flag]) => flag)
+    .filter(([, flag]) => (Array.isArray(flag) ? flag.length > 0 : flag))
     .map(([name]) => name)
     .join(' ');
 }

@@ -146,6 +146,7 @@ class World {
         brought: this.#brought,
         resetAll: (suspicion.bits & Hint.resetAll) !== 0,
         resets: suspicion.resets,
+        setHere: new Set(),
       });
       server.state = settled.server;
       this.#client = settled.client;
@@ -210,6 +211,7 @@ describe('a settled state', () => {
       brought: InternedMap.empty,
       resetAll: false,
       resets: new Set(),
+      setHere: new Set(),
     });
     assert.equal(client, InternedMap.empty);
     assert.equal(server, InternedMap.empty);
@@ -223,6 +225,7 @@ describe('a settled state', () => {
       brought: InternedMap.empty,
       resetAll: true,
       resets: new Set(['work_mem']),
+      setHere: new Set(),
     });
     assert.deepEqual([...client], [['work_mem', '4']]);
     assert.equal(server, client);
