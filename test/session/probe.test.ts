@@ -246,6 +246,8 @@ describe('a probe', () => {
     assert.deepEqual(readProbe(probeOf(nothing, noGuests, false), [[], []]), {
       values: new Map(),
       usual: new Map(),
+      setHere: new Set(),
+      configured: undefined,
       pins: [],
     });
   });
