@@ -23,6 +23,7 @@ const guests = {
   set: `SELECT pg_catalog.count(pg_catalog.set_config(n, pg_catalog.convert_from(pg_catalog.decode(v, 'hex'),
       pg_catalog.getdatabaseencoding()), false))
     FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS t(n, v)`,
+  timeout: 'SHOW statement_timeout',
   noTimeout: 'SET LOCAL statement_timeout = 0',
   closeAll: 'CLOSE ALL',
   unlisten: 'UNLISTEN *',

@@ -1,14 +1,15 @@
 /**
  * Asking an idle server what its session has: the settings that may have changed, and what pins a client.
  *
- *     BEGIN · values · [setHere] · [SET SESSION AUTHORIZATION DEFAULT · RESET ALL · values] · [sweep] · [pins] · [locks] · [prepared] · ROLLBACK · Sync
- *                      └─ what is usual, for names not asked before ─┘
+ *     BEGIN · [pins] · [locks] · [prepared] · [sweep] · values · [setHere] · [SET SESSION AUTHORIZATION DEFAULT · RESET ALL · values] · ROLLBACK · Sync
+ *                                                                            └─ what is usual, for names not asked before ─┘
  *
  * What is usual is seen by resetting everything; the rollback takes that back, as if it had not been.
  */
 import { sync } from '../protocol/frontend.ts';
 import { arrayLiteral, GuestBatch, type Batch, type Guest, type GuestSet } from './guest-statements.ts';
 import type { PinReason } from './pins.ts';
+import { toHex } from './replay.ts';
 
 export interface Questions {
   /** Names of settings, in lower case. */
@@ -35,6 +36,8 @@ export function probeOf(questions: Questions, prepared: GuestSet, patiently: boo
   const batch = new GuestBatch(prepared);
   if (patiently) batch.run('rollback');
   batch.run('begin');
+  // Which is the client's, and not what is found afterwards.
+  if (patiently && (sweep || names.length > 0)) batch.run('timeout');
   if (patiently) batch.run('noTimeout');
   if (pins) batch.run('pins');
   if (locks) batch.run('locks');
@@ -86,6 +89,10 @@ export function readProbe({ questions, guests }: Probe, results: ProbeRows): Fin
     if (guest === 'resetAll') target = usual;
     pins.push(...(pinColumns.get(guest) ?? []).filter((_, column) => first[column] === 't'));
   }
-  const configured = results[guests.indexOf('values')]?.[questions.names.length]?.[0] ?? undefined;
+  const valueOf = (guest: Guest, place: number): string | undefined =>
+    results[guests.indexOf(guest)]?.[place]?.[0] ?? undefined;
+  const timeout = valueOf('timeout', 0);
+  if (timeout !== undefined) values.set('statement_timeout', toHex(timeout));
+  const configured = valueOf('values', questions.names.length);
   return { values, usual, setHere, configured, pins };
 }

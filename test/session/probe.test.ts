@@ -7,6 +7,7 @@ import { type Findings, probeOf, type Questions, readProbe } from '../../src/ses
 import { fromHex, toHex } from '../../src/session/replay.ts';
 import { errorsOf } from '../support/messages.ts';
 import { query, usePostgres } from '../support/postgres.ts';
+import { until } from '../support/wait.ts';
 import { HOSTILE_SCHEMA } from './hostile.ts';
 import { OwnSession } from './own-session.ts';
 
@@ -21,7 +22,13 @@ const nothing: Questions = {
 };
 const allPins: Questions = { ...nothing, pins: true, locks: true, prepared: true };
 const names = ['work_mem', 'timezone', 'search_path', 'app.x', 'role', 'session_authorization'];
-const everything: Questions = { ...allPins, names, usual: true, sweep: true };
+const everything: Questions = {
+  ...allPins,
+  names,
+  usual: true,
+  sweep: true,
+  setHere: ['work_mem', 'timezone'],
+};
 
 /** What may be left, and what takes it back; the first thing of each that it may be. */
 const leavings: readonly (readonly [PinReason, string, string])[] = [
@@ -186,61 +193,91 @@ describe('a probe', () => {
     });
   }
 
-  test('that failed for a statement_timeout is answered when it is asked patiently, and leaves the timeout as it was', async () => {
+  test('that failed can be asked again, patiently: without the session’s statement_timeout, which it finds all the same', async () => {
     const session = await open();
-    const many = Array.from({ length: 200_000 }, (_, index) => `never.set${String(index)}`);
-    await session.run("SET statement_timeout = '50ms'");
-    const impatient = probeOf({ ...nothing, names: many }, session.guests, false);
-    assert.deepEqual(errorsOf(await session.client.ask([impatient.bytes])), ['57014']);
+    await session.run("SET statement_timeout = '10s'", 'SET ROLE carol');
+    const impatient = probeOf({ ...nothing, names: ['session_preload_libraries'] }, session.guests, false);
+    assert.deepEqual(errorsOf(await session.client.ask([impatient.bytes])), ['42501']);
     assert.equal(session.client.status, 'E');
-    const { values } = await ask(session, { ...nothing, names: [...many, 'statement_timeout'] }, true);
-    assert.equal(values.get('never.set199999'), null);
-    assert.equal(values.get('statement_timeout'), toHex('0'));
-    assert.equal(await session.see('SHOW statement_timeout'), '50ms');
+    const { values } = await ask(
+      session,
+      { ...everything, names: ['statement_timeout', 'role'], usual: false },
+      true,
+    );
+    assert.deepEqual([values.get('statement_timeout'), values.get('role')], ['10s', 'carol'].map(toHex));
+    assert.equal(session.client.status, 'I');
+    assert.equal(await session.see('SHOW statement_timeout'), '10s');
+  });
+
+  test('that is asked patiently tells of statement_timeout where settings are asked for, and is not stopped by it', async () => {
+    const session = await open();
+    await session.run("SET statement_timeout = '50ms'");
+    const slow = 'SELECT pg_catalog.pg_sleep(0.1)';
+    assert.deepEqual(errorsOf(await session.client.query(slow)), ['57014']);
+    const sweep = await ask(session, { ...nothing, sweep: true }, true);
+    assert.deepEqual(sweep.values, new Map([['statement_timeout', toHex('50ms')]]));
+    assert.deepEqual((await ask(session, allPins, true)).values, new Map());
+  });
+
+  test('finds what is set, be it to what is usual, and not what was reset', async () => {
+    const session = await open();
+    await session.run(
+      "SET work_mem = '4MB'",
+      "SET timezone = 'UTC'",
+      'RESET timezone',
+      "SET datestyle = 'ISO'",
+    );
+    const { setHere } = await ask(session, { ...nothing, setHere: ['work_mem', 'timezone', 'role'] });
+    assert.deepEqual(setHere, new Set(['work_mem']));
+  });
+
+  test('tells by the time of the last reload whether what is usual may be another, under any settings', async () => {
+    const [session, other] = [await open(), await open()];
+    const configured = async (one: OwnSession): Promise<string | undefined> =>
+      (await ask(one, { ...nothing, names: ['role'] })).configured;
+    const first = await configured(session);
+    assert.match(first ?? '', /^[0-9a-f]{16}$/);
+    await other.run("SET datestyle = 'German'", "SET timezone = 'Asia/Tokyo'");
+    assert.equal(await configured(other), first);
+    await other.run('SELECT pg_reload_conf()');
+    await until(async () => (await configured(session)) !== first);
+    assert.equal((await ask(session, allPins)).configured, undefined);
   });
 
   test('says to each question what was answered to that, and nothing of what was not asked', () => {
     const rows = (...values: (string | null)[]): (string | null)[][] => values.map((value) => [value]);
-    const probe = probeOf({ ...everything, names: ['a', 'b'] }, noGuests, false);
-    assert.deepEqual(probe.guests, [
-      'begin',
-      'pins',
-      'locks',
-      'prepared',
-      'sweep',
-      'values',
-      'identity',
-      'resetAll',
-      'values',
-      'rollback',
-    ]);
-    const answers = [
-      [],
-      [['f', 't', 'f']],
-      rows('t'),
-      rows('f'),
-      [
+    const probe = probeOf({ ...everything, names: ['a', 'b'] }, noGuests, true);
+    const answers = {
+      rollback: [],
+      begin: [],
+      timeout: rows('1s'),
+      noTimeout: [],
+      pins: [['f', 't', 'f']],
+      locks: rows('t'),
+      prepared: rows('f'),
+      sweep: [
         ['c', '03'],
         ['a', '04'],
       ],
-      rows('01', null),
-      [],
-      [],
-      rows('02', null),
-      [],
-    ];
-    assert.deepEqual(readProbe(probe, answers), {
+      values: rows('01', null, 'time'),
+      setHere: rows('a'),
+      identity: [],
+      resetAll: [],
+    };
+    assert.deepEqual(probe.guests, [...Object.keys(answers), 'values', 'rollback']);
+    assert.deepEqual(readProbe(probe, [...Object.values(answers), rows('02', null, 'time'), []]), {
       values: new Map([
         ['c', '03'],
         ['a', '01'],
         ['b', null],
+        ['statement_timeout', toHex('1s')],
       ]),
       usual: new Map([
         ['a', '02'],
         ['b', null],
       ]),
-      setHere: new Set(),
-      configured: undefined,
+      setHere: new Set(['a']),
+      configured: 'time',
       pins: ['listen', 'lock'],
     });
     assert.deepEqual(readProbe(probeOf(nothing, noGuests, false), [[], []]), {
