@@ -35,8 +35,13 @@ const questions = (text: string, asker: Partial<Asker> = {}): Questions | undefi
 
 /** What is asked besides names, in words. */
 function asked(text: string, asker: Partial<Asker> = {}): string {
-  const { names = [], usual: usualToo = false, ...others } = questions(text, asker) ?? {};
-  const flags = Object.entries({ names: names.length > 0, usual: usualToo, ...others });
+  const { names = [], usual: usualToo = false, setHere = [], ...others } = questions(text, asker) ?? {};
+  const flags = Object.entries({
+    names: names.length > 0,
+    usual: usualToo,
+    setHere: setHere.length > 0,
+    ...others,
+  });
   return flags
     .filter(([, flag]) => (Array.isArray(flag) ? flag.length > 0 : flag))
     .map(([name]) => name)
@@ -100,6 +105,26 @@ describe('what a server is asked', () => {
     const suspicion = suspicionOf('select 1');
     suspicion.addReport('timezone');
     assert.equal(asked('', { suspicion }), 'names usual');
+  });
+});
+
+describe('whether a setting is set at all', () => {
+  test('is asked where its client had brought it and may have reset it since, by its name or with all', () => {
+    const brought = stateOf('timezone', 'app.x');
+    const setHere = (text: string): readonly string[] | undefined => questions(text, { brought })?.setHere;
+    assert.deepEqual(setHere('reset timezone; reset work_mem; reset app.x'), ['timezone']);
+    assert.deepEqual(setHere('set timezone = 1'), []);
+    assert.deepEqual(setHere('reset all; set timezone = 1; set work_mem = 1'), ['timezone']);
+    assert.deepEqual(setHere('reset all'), []);
+  });
+});
+
+describe('a client with more settings than are asked for', () => {
+  test('is asked for none of them', () => {
+    const many = stateOf(...Array.from({ length: 400 }, (_, index) => `app.n${String(index)}`));
+    assert.equal(asked('set app.n0 = 2', { state: many.without('app.n1') }), 'names');
+    assert.equal(asked('set app.n0 = 2', { state: many }), '');
+    assert.equal(asked('do $$ $$', { state: many.with('app.more', '31') }), 'pins locks prepared');
   });
 });
 
