@@ -3,14 +3,12 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { HEADER_SIZE } from '../../src/protocol/message-types.ts';
 import {
-  arrayLiteral,
   type Batch,
   type Guest,
   GuestBatch,
   type GuestMessage,
   noGuests,
 } from '../../src/session/guest-statements.ts';
-import { query, usePostgres } from '../support/postgres.ts';
 
 const guest = fc.constantFrom<Guest>(
   'begin',
@@ -88,22 +86,5 @@ describe('a batch of our own statements', () => {
   test('has the values of a statement in its Bind', () => {
     const { bytes } = new GuestBatch(noGuests).run('set', ['{a}', '{"é"}']).take();
     assert.ok(bytes.includes(Buffer.from('\0\0\0\x03{a}\0\0\0\x06{"é"}')));
-  });
-});
-
-describe('an array literal', () => {
-  const postgres = usePostgres();
-
-  test('gives PostgreSQL the items as they are, whatever is in them', async () => {
-    const items = fc.array(
-      fc.string({ unit: fc.constantFrom('\\', '"', "'", '{', '}', ',', ' ', 'é', 'NULL', '\n', 'x') }),
-    );
-    const lists = fc.sample(items, 200);
-    const sql = `SELECT ord, pg_catalog.to_json(list::text[]) AS items FROM unnest($1::text[]) WITH ORDINALITY AS t(list, ord) ORDER BY ord`;
-    const rows = await query(postgres(), sql, [lists.map(arrayLiteral)]);
-    assert.deepEqual(
-      rows.map((row) => row['items']),
-      lists,
-    );
   });
 });

@@ -43,7 +43,7 @@ function asked(text: string, asker: Partial<Asker> = {}): string {
     ...others,
   });
   return flags
-    .filter(([, flag]) => (Array.isArray(flag) ? flag.length > 0 : flag))
+    .filter(([, flag]) => flag)
     .map(([name]) => name)
     .join(' ');
 }

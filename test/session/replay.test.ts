@@ -183,6 +183,17 @@ describe('a replay', () => {
     assert.equal(await session.see(left), '0 0 0');
   });
 
+  test('has arrays that give PostgreSQL their items as they are', async () => {
+    const lists = fc.sample(fc.array(awkward), 200);
+    const sql =
+      'SELECT to_json(list::text[]) AS items FROM unnest($1::text[]) WITH ORDINALITY AS t(list, n) ORDER BY n';
+    const rows = await query(postgres(), sql, [lists.map(arrayLiteral)]);
+    assert.deepEqual(
+      rows.map(({ items }) => items),
+      lists,
+    );
+  });
+
   test('never gives a server the client’s idle_session_timeout', async () => {
     const session = await open();
     const state = InternedMap.of([['idle_session_timeout', toHex('5s')]]);
