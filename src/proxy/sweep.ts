@@ -12,7 +12,10 @@ interface Expiry {
 }
 
 /** tcp_user_timeout, which Node cannot set on a socket: a peer that takes nothing of what is queued for it for `limit` ms is cut off. */
-export function dropStalled(connections: Iterable<Connection>, limit: number): void {
+export function dropStalled(
+  connections: Iterable<Pick<Connection, 'stalledSince' | 'destroy'>>,
+  limit: number,
+): void {
   if (limit === 0) return;
   const now = performance.now();
   for (const connection of connections) {
@@ -21,13 +24,15 @@ export function dropStalled(connections: Iterable<Connection>, limit: number): v
   }
 }
 
-export function sweepClients(clients: Iterable<ClientSession>): void {
-  const now = performance.now();
+/** `now`: monotonic ms. */
+export function sweepClients(clients: Iterable<Sweepable>, now = performance.now()): void {
   for (const client of clients) {
     const expired = expiry(client, now);
     if (expired !== undefined) client.fail(expired.error, expired.reason);
   }
 }
+
+export type Sweepable = Timed & Pick<ClientSession, 'fail'>;
 
 type Timed = Pick<
   ClientSession,
