@@ -163,6 +163,14 @@ test('what connect_query has set is there again once a client has reset it, for 
   all(await everywhere(client, `SELECT current_setting('work_mem')`), '9MB');
 });
 
+test('a client that names a setting which it may not read loses none of its own', async () => {
+  const client = await yard().client();
+  await client.query(`SET statement_timeout = '1min'; SET app.tenant = 'one'; SET ROLE groom`);
+  await assert.rejects(client.query(`SET session_preload_libraries = 'none'`), { code: '42501' });
+  all(await everywhere(client, `SELECT current_setting('statement_timeout')`), '1min');
+  all(await everywhere(client, `SELECT current_setting('app.tenant') || current_user`), 'onegroom');
+});
+
 test('a startup value is what RESET returns to', async () => {
   const client = await yard().client({}, { options: '-c search_path=barn -c work_mem=8MB' });
   await client.query('SELECT * FROM hay');
