@@ -21,12 +21,14 @@ export const Verdict = {
   stopAfter: 1,
   /** Not taken; stop in front of it, as if it had not come yet. */
   stopBefore: 2,
+  /** Taken; what follows of the same type, as far as it is whole in the chunk, is shown in one more call, of which the answer does not count. */
+  joinAlike: 3,
 } as const;
 
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 
 export interface FrameVisitor {
-  /** A whole frame, header included: `chunk` from `start` to `end`. */
+  /** A whole frame, header included: `chunk` from `start` to `end`. Behind `joinAlike` it may be several. */
   frame(type: number, chunk: Buffer, start: number, end: number): Verdict;
   /** Should a frame of `size` bytes (header included) that is cut be gathered? Only what is small: it will be held in memory. */
   gathers(type: number, size: number): boolean;
@@ -35,6 +37,8 @@ export interface FrameVisitor {
   /** A further part of the frame that `head` began. */
   part(chunk: Buffer, start: number, end: number, last: boolean): void;
 }
+
+const stops = (verdict: Verdict): boolean => verdict === Verdict.stopAfter || verdict === Verdict.stopBefore;
 
 const badLength = (type: number, length: number): ClientError =>
   new ClientError(`bad packet header: type 0x${type.toString(16).padStart(2, '0')}, length ${length}`);
@@ -82,7 +86,7 @@ export class FrameScanner {
     } else if (this.#gathered !== undefined || this.#headerFilled > 0) {
       const verdict = this.#continueFrame(chunk, offset);
       offset = this.#at;
-      if (verdict !== Verdict.next) return offset;
+      if (stops(verdict)) return offset;
     }
     while (size - offset >= HEADER_SIZE) {
       const type = chunk.readUInt8(offset);
@@ -94,12 +98,26 @@ export class FrameScanner {
       if (verdict === Verdict.stopBefore) return offset;
       offset = end;
       if (verdict === Verdict.stopAfter) return offset;
+      if (verdict === Verdict.joinAlike) offset = this.#showAlike(type, chunk, offset);
     }
     if (offset < size) {
       chunk.copy(this.#header, 0, offset);
       this.#headerFilled = size - offset;
     }
     return size;
+  }
+
+  /** The rows of a result: they are nearly all there is to a large one, and nobody needs to see them one by one. */
+  #showAlike(type: number, chunk: Buffer, start: number): number {
+    const lastHeader = chunk.length - HEADER_SIZE;
+    let end = start;
+    while (end <= lastHeader && chunk[end] === type) {
+      const length = chunk.readInt32BE(end + 1);
+      if (length < 4 || length >= this.#maxSize || end + 1 + length > chunk.length) break;
+      end += 1 + length;
+    }
+    if (end > start) this.#visitor.frame(type, chunk, start, end);
+    return end;
   }
 
   /** Where the step before left off; a field, so that the steps can return a verdict. */
@@ -129,7 +147,7 @@ export class FrameScanner {
     this.#at = offset;
     if (this.#headerFilled > 0) {
       const verdict = this.#completeHeader(chunk, offset);
-      if (verdict !== Verdict.next || this.#gathered === undefined) return verdict;
+      if (stops(verdict) || this.#gathered === undefined) return verdict;
     }
     return this.#gathered === undefined ? Verdict.next : this.#gather(this.#gathered, chunk, this.#at);
   }
@@ -162,7 +180,7 @@ export class FrameScanner {
     }
     this.#headerFilled = 0;
     this.#streamLeft = length - 4;
-    if (verdict === Verdict.next && this.#streamLeft > 0 && this.#at < chunk.length) {
+    if (!stops(verdict) && this.#streamLeft > 0 && this.#at < chunk.length) {
       this.#at = this.#continueStream(chunk, this.#at);
     }
     return verdict;

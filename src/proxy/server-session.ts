@@ -214,7 +214,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   link(client: ClientSession): void {
     this.client = client;
     this.linkNumber++;
-    this.requestedAt = Date.now();
+    this.requestedAt = client.requestedAt;
     const isStranger = this.lastClientId !== client.id;
     this.lastClientId = client.id;
     // What others have drawn from sequences here, currval and lastval must not tell.
@@ -358,9 +358,9 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     switch (type) {
       case Backend.dataRow:
       case Backend.copyData:
-        if (this.client === undefined || this.owed.headIsOwn) this.#ownRow(type, chunk, start, end);
-        else this.client.out.forward(chunk, start, end);
-        return Verdict.next;
+        if (this.client === undefined || this.owed.headIsOwn) return this.#ownRow(type, chunk, start, end);
+        this.client.out.forward(chunk, start, end);
+        return Verdict.joinAlike;
       case Backend.readyForQuery:
         this.#readyForQuery(chunk, start, end);
         return Verdict.next;
@@ -585,11 +585,11 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.sessionState = undefined;
   }
 
-  #ownRow(type: number, chunk: Buffer, start: number, end: number): void {
-    if (type !== Backend.dataRow || !this.owed.headIsOwn) return;
+  #ownRow(type: number, chunk: Buffer, start: number, end: number): Verdict {
+    if (type !== Backend.dataRow || !this.owed.headIsOwn) return Verdict.next;
     const row = new BodyReader(chunk, start + HEADER_SIZE, end).textRow();
-    if (this.settling.isAsking) this.settling.row(row);
-    else this.#answer.row(row);
+    (this.settling.isAsking ? this.settling : this.#answer).row(row);
+    return Verdict.next;
   }
 
   // --- after a chunk -------------------------------------------------------------------------------------------------------
