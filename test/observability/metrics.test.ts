@@ -157,6 +157,7 @@ describe('createScrape', () => {
       ['pgbouncer_used_servers', 8],
       ['pgbouncer_config_max_client_connections', 2000],
       ['pgbouncer_version_info{version="ostler 0.1.0"}', 1],
+      ['ostler_pinned_clients{database="app",user="web",reason="lock"}', 1],
     ];
     for (const [key, value] of expected) assert.equal(values.get(key), value, key);
   });
@@ -167,11 +168,13 @@ describe('createScrape', () => {
     source.pooler.zeroByteConnections = 9;
     source.pooler.clientErrors.add('53300');
     source.pooler.cancels.add('unknown_key');
+    source.pooler.pins.add('cursor');
     const { values } = parse((await ask()).body);
     assert.equal(values.get('ostler_zero_byte_connections_total'), 9);
     assert.equal(values.get('ostler_client_errors_total{sqlstate="53300"}'), 1);
     assert.equal(values.get('ostler_cancel_requests_total{outcome="unknown_key"}'), 1);
     assert.equal(values.get('ostler_cancel_requests_total{outcome="forwarded"}'), 0);
+    assert.equal(values.get('ostler_pins_total{reason="cursor"}'), 1);
   });
 
   test('has cumulative histograms per database', async () => {
