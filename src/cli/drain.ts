@@ -56,7 +56,7 @@ export async function drain({
   // What they left on servers is being cancelled and rolled back.
   await until(() => !pooler.isCleaning, left() - patience / 2);
   dismissConsole(terminated());
-  pooler.closeServers('pooler is shutting down');
+  pooler.closeServers(shuttingDown());
   await until(() => pooler.serverCount === 0, left() - 100);
   // Who has been told goodbye may read it first; who does not say it too is not waited for.
   await until(() => pooler.admission.connections === 0, Math.min(patience, left() - 100));

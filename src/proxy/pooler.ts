@@ -264,10 +264,11 @@ export class Pooler implements LoginHost {
     }
   }
 
-  /** Says goodbye to all servers. */
-  closeServers(reason: string): void {
+  /** Says goodbye to all servers; none is opened any more, also of those that min_pool_size keeps. */
+  closeServers(reason: ClientError): void {
     for (const pool of this.#proxyPools.values()) {
-      for (const server of pool.pool.servers()) pool.pool.close(server, reason);
+      pool.pool.refuseAll(reason);
+      for (const server of pool.pool.servers()) pool.pool.close(server, reason.message);
     }
   }
 
