@@ -200,7 +200,9 @@ export class RawClient {
 
   /** RST: like the kernel of a machine whose process died with unread bytes. */
   reset(): void {
-    this.#socket.resetAndDestroy();
+    // Node leaks the handle of a socket that is reset while it says goodbye, and then never exits.
+    if (this.#socket.writableEnded) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   // --- inside ----------------------------------------------------------------------------------------------------------
