@@ -13,7 +13,7 @@ import { type Entry, SERVERS, usePlaygrounds } from './playground.ts';
 import { type Outcome, play } from './runner.ts';
 import { script } from './steps.ts';
 
-const scripts = Number(process.env['OSTLER_SCRIPTS'] ?? 30);
+const scripts = Number(process.env['OSTLER_SCRIPTS'] ?? 15);
 /** Others are played where it is said: here a failure is to be one of the change that is tested. */
 const seed = Number(process.env['OSTLER_SEED'] ?? 1);
 /** As a failure prints it: plays that script alone. */
@@ -28,10 +28,10 @@ interface Mode extends Entry {
 
 const MODES: readonly Mode[] = [
   // Nothing can differ here: it shows that scripts, oracle and comparison are right.
-  { name: 'session_mode', lasting: true, pooling: 'pool_mode = "session"', share: 0.1 },
-  { name: 'track', lasting: false, pooling: 'session_state = "track"', share: 1 },
-  { name: 'strict', lasting: false, pooling: 'session_state = "strict"', share: 0.5 },
-  { name: 'pin', lasting: true, pooling: 'session_state = "pin"', share: 0.2 },
+  { name: 'session_mode', lasting: true, restores: false, pooling: 'pool_mode = "session"', share: 0.1 },
+  { name: 'track', lasting: false, restores: true, pooling: 'session_state = "track"', share: 1 },
+  { name: 'strict', lasting: false, restores: true, pooling: 'session_state = "strict"', share: 0.5 },
+  { name: 'pin', lasting: true, restores: true, pooling: 'session_state = "pin"', share: 0.2 },
 ];
 
 for (const server of SERVERS) {

@@ -18,12 +18,18 @@ export interface Server {
 }
 
 const FIFTEEN = '/usr/lib/postgresql/15/bin';
+/** Everything twice takes its time: only where it is asked for. */
+const older = process.env['OSTLER_OLDER_POSTGRES'] === '1';
+function whyNotFifteen(): { missing?: string } {
+  if (!older) return { missing: 'OSTLER_OLDER_POSTGRES=1 is not said' };
+  return existsSync(FIFTEEN) ? {} : { missing: `there is no ${FIFTEEN}` };
+}
 export const SERVERS: readonly Server[] = [
   { name: 'the embedded PostgreSQL' },
   {
     name: 'PostgreSQL 15',
     programs: FIFTEEN,
-    ...(existsSync(FIFTEEN) ? {} : { missing: `there is no ${FIFTEEN}` }),
+    ...whyNotFifteen(),
   },
 ];
 
@@ -32,6 +38,8 @@ export interface Entry {
   readonly name: string;
   /** A client keeps its server until it leaves, or may do so. */
   readonly lasting: boolean;
+  /** What sessions brought at login comes back after RESET: where nobody asks the server, that is not known to be due. */
+  readonly restores: boolean;
   /** TOML lines. */
   readonly pooling: string;
 }
@@ -41,6 +49,7 @@ export interface Playground {
   readonly direct: Target;
   /** Through the pooler, to a database like the direct one. */
   readonly pooled: Target;
+  readonly restores: boolean;
   /** Brings all servers and tables back to what they were at first. No session may be left. */
   makeNew(): Promise<void>;
 }
@@ -80,7 +89,7 @@ password = "b"`,
 const sizeOf = ({ lasting }: Entry): number => (lasting ? 8 : SERVER_COUNT);
 const directTo = ({ postgres }: Stage): Target => ({ ...postgres, database: DIRECT });
 
-async function prepare(stage: Stage, { name, lasting }: Entry): Promise<Playground> {
+async function prepare(stage: Stage, { name, lasting, restores }: Entry): Promise<Playground> {
   const direct = directTo(stage);
   const pooled = stage.through(name);
   const straight = await RawClient.login(direct, { application_name: 'watcher' });
@@ -93,6 +102,7 @@ async function prepare(stage: Stage, { name, lasting }: Entry): Promise<Playgrou
   return {
     direct,
     pooled,
+    restores,
     makeNew: async () => {
       if (!lasting) {
         await console.query(`RECONNECT ${name}`);

@@ -111,7 +111,7 @@ class Performance {
 
   async #talk(step: Talk, title: string): Promise<void> {
     const { bring } = this.#of(step.who);
-    if (bring && resetsAmid(step)) return;
+    if (bring && (resetsAmid(step) || (!this.#playground.restores && resetsSomething(step)))) return;
     // What was brought comes back with the next exchange; until then the server has reported its own default.
     const reports = !(bring && resetsSomething(step));
     await this.#exchange(step.who, step.exchanges, title, { pauseAfter: step.pauseAfter, reports });
