@@ -442,8 +442,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     if (this.client?.isTracked === true) this.settling.suspicion.addTag(tag);
     if (tag === 'DEALLOCATE') this.doubtStatements();
     if (tag !== 'DISCARD ALL' && tag !== 'DEALLOCATE ALL') return;
-    // They drop every statement, ours too.
-    // What came behind it in the pipeline is prepared after it.
+    // They drop every statement, ours too; what came behind in the pipeline is prepared after it.
     this.#beneathLater(() => {
       this.forgetStatements();
       this.client?.statements.forget();

@@ -34,7 +34,6 @@ for (const tag of [
   'NOTIFY',
   'TRUNCATE TABLE',
 ]) {
-  // prettier-ignore
   quiet[tagKey(tag.charCodeAt(0), tag.charCodeAt(2))] = 1;
 }
 
