@@ -360,7 +360,8 @@ export class ClientStatements implements UnnamedHolder {
     server.statements.changing(server.owed.batch);
     server.out.insert(parseBytes(statement));
     this.#client.stats.serverParseCount++;
-    for (;;) {
+    // A server that skips closes nothing either.
+    while (!server.owed.skipping) {
       const surplus = server.statements.surplus(Math.max(limit, 1));
       if (surplus === undefined) return;
       this.#closeOn(server, surplus);

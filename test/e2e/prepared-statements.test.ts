@@ -413,4 +413,19 @@ describe('a server with as many statements as it may have', () => {
     }
     client.quit();
   });
+
+  test('evicts nothing while it skips what is sent behind an error', async () => {
+    const client = await stage().login('one');
+    await client.ask([...prepareAll, ...names.map((name) => m.runNamed(name, ['x'])), m.sync]);
+    // Behind a DEALLOCATE that it ran itself, none is used any more as it is on the server.
+    await client.query('PREPARE own AS SELECT 1');
+    await client.query('DEALLOCATE own');
+    client.send(m.runNamed('nobody'), m.flush);
+    await client.upTo('E');
+    const skipped = await client.ask([m.parse('late', says('late')), m.runNamed('late', ['x']), m.sync]);
+    assert.deepEqual(skipped.map(m.told), ['Z I']);
+    const replies = await client.ask([...[...names, 'late'].map((name) => m.runNamed(name, ['y'])), m.sync]);
+    assert.deepEqual(m.errorsOf(replies), ['26000']);
+    client.quit();
+  });
 });
