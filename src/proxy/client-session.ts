@@ -510,10 +510,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (!isRequest(type)) throw unknownPacket(type);
     if (this.#isBlocked) return undefined;
     let server = this.server;
-    if (server !== undefined) {
-      // Where nobody asks the server, a replay would take away what nobody knows of.
-      if (server.sessionState !== this.sessionState && this.isTracked && server.quiet) server.restore(this);
-    } else {
+    if (server !== undefined) server.restoring.catchUp(this);
+    else {
       this.requestedAt = Date.now();
       const found = this.pool.acquire(this);
       if (found === undefined) {

@@ -13,7 +13,7 @@ import { type Batch, type GuestSet, noGuests } from '../session/guest-statements
 import { missingReports } from '../session/parameter-status.ts';
 import type { PinReason } from '../session/pins.ts';
 import type { SharedStatements } from '../session/prepared-statements.ts';
-import { hasIdentity, replayOf, type ReplayScope, type SessionState } from '../session/replay.ts';
+import type { SessionState } from '../session/replay.ts';
 import { changesSchema } from '../session/schema.ts';
 import { ServerReports } from '../session/server-reports.ts';
 import { ServerStatements } from '../session/server-statements.ts';
@@ -43,6 +43,7 @@ import { fence, injectedReply, pushGuests, tooLong } from './own-messages.ts';
 import { Owed, OwedReplies, OWN } from './owed-replies.ts';
 import type { PoolTracking } from './pool-tracking.ts';
 import type { PoolUser } from './pool-user.ts';
+import { restored, Restoring } from './restoring.ts';
 import { Settling } from './settling.ts';
 import { errorAbout } from './statement-messages.ts';
 
@@ -53,9 +54,7 @@ const MAX_OWN_ROW = 2_097_152;
 /** A client that has sent this many messages ahead of their answers is not read until half of them came. */
 export const MAX_OWED = 10_000;
 
-/** Marks, among the owed replies, the COMMIT that ends a replay. */
-const replayEnd = Symbol('replay end');
-type OwedRef = Change | typeof replayEnd;
+type OwedRef = Change | typeof restored;
 
 /** How a server was reached: kept, because the configuration may name another one by now, or none. */
 export interface ServerRoute {
@@ -107,6 +106,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** Which of our own statements are prepared. */
   guests: GuestSet = noGuests;
   readonly settling: Settling;
+  readonly restoring = new Restoring(this);
   readonly statements = new ServerStatements();
   /** Those of its pool. */
   readonly shared: SharedStatements;
@@ -132,7 +132,6 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   #connection: Connection | undefined;
   #out: Outbox | undefined;
   readonly #scanner: FrameScanner;
-  #replaying = false;
   /** The frame that is being streamed is not the client's. */
   #swallowing = false;
   readonly #answer = new OwnAnswer();
@@ -186,7 +185,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
 
   /** A replay is under way: its failure ends the client, and no cancel may hit it. */
   get replaying(): boolean {
-    return this.#replaying;
+    return this.restoring.isUnderWay;
   }
 
   get congested(): boolean {
@@ -223,31 +222,13 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.mayHaveDrawn = false;
     this.#hasSettled = false;
     const clean = isStranger && (this.mayHaveLeftovers || client.policy === 'strict');
-    if (clean || sequences || this.sessionState !== client.sessionState)
-      this.#replay(client, { clean, sequences, identity: clean });
-  }
-
-  /** The same at a point of rest inside a link, for what the client has reset. */
-  restore(client: ClientSession): void {
-    this.#replay(client, { clean: false, sequences: false, identity: false });
+    this.restoring.link(client, { clean, sequences });
   }
 
   unlink(): void {
     this.client = undefined;
     this.settling.abandon();
     this.#connection?.resume();
-  }
-
-  #replay(client: ClientSession, scope: ReplayScope): void {
-    const { sessionState: state } = client;
-    const identity = scope.identity || this.sessionState === undefined || hasIdentity(this.sessionState);
-    const replay = replayOf(state.over(this.base), { ...scope, identity }, this.guests);
-    pushGuests(this.owed, replay, replayEnd);
-    this.out.insert(replay.bytes);
-    this.guests = replay.prepared;
-    this.sessionState = state;
-    this.mayHaveLeftovers &&= !scope.clean;
-    this.#replaying = true;
   }
 
   // --- statements of our own -----------------------------------------------------------------------------------------
@@ -375,7 +356,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
         return Verdict.next;
       case Backend.notificationResponse:
         // A client that listens has them while it is asked what it has left; what comes before a replay is through was another's.
-        if (!this.#replaying) this.client?.out.forward(chunk, start, end);
+        if (!this.restoring.isLinking) this.client?.out.forward(chunk, start, end);
         return Verdict.next;
       default:
         this.#reply(type, chunk, start, end);
@@ -413,9 +394,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   // --- what the frames mean ----------------------------------------------------------------------------------------------
 
   #reply(type: number, chunk: Buffer, start: number, end: number): void {
-    if (this.#replaying && type === Backend.commandComplete && this.owed.headRef === replayEnd)
-      this.#replaying = false;
     if (type === Backend.commandComplete) {
+      if (this.owed.headRef === restored) this.restoring.through();
       if (!this.owed.headIsOwn) this.#noteCommand(chunk, start, end);
       else if (this.settling.isAsking) this.settling.command();
     } else if (describes(type)) this.#noteDescription(type, new BodyReader(chunk, start + HEADER_SIZE, end));
@@ -477,6 +457,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       this.#inject();
       return;
     }
+    if (this.status === TransactionStatus.inTransaction && this.settling.suspicion.takeResetNews())
+      this.restoring.resetSeen();
     const told = this.#toTell(client);
     if (client.told !== told) {
       client.out.insert(missingReports(client.told, told));
@@ -494,10 +476,11 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   /** What the server has reported; where it went back to its own default, the client has what it brought at login from its next statement on. */
   #toTell(client: ClientSession): InternedMap {
     const { reported } = this.reports;
-    if (client.broughtState.size === 0 || !client.isTracked || this.status !== TransactionStatus.idle)
-      return reported;
+    if (client.broughtState.size === 0 || !client.isTracked) return reported;
     const { suspicion } = this.settling;
-    return suspicion.mayHaveReset ? this.reports.afterReset(client.broughtState, suspicion) : reported;
+    const isReset =
+      this.status === TransactionStatus.idle ? suspicion.mayHaveReset : this.restoring.isDueAmidTransaction;
+    return isReset ? this.reports.afterReset(client.broughtState, suspicion) : reported;
   }
 
   #errorResponse(chunk: Buffer, start: number, end: number): void {
@@ -506,7 +489,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       this.#lastWords = parseErrorFields(chunk, start + HEADER_SIZE, end).message;
       return;
     }
-    const replayFailed = this.#replaying && this.owed.headIsOwn;
+    const replayFailed = this.replaying && this.owed.headIsOwn;
     const askingFailed = this.settling.isAsking && this.owed.headIsOwn;
     const { headRef } = this.owed;
     const own = this.#errorOwed();
@@ -516,7 +499,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       return;
     }
     if (replayFailed) {
-      this.#replaying = false;
+      this.restoring.through();
       this.client?.replayFailed(fields);
       this.owner.doubted(this, `session state could not be restored: ${fields.message}`);
       return;
@@ -578,8 +561,9 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       this.settling.suspicion.addReport(name);
   }
 
-  /** The server knows only its own defaults: what the client brought at login is put there again, in front of its next transaction. */
+  /** The server knows only its own defaults: what the client brought at login is put there again, in front of what it sends next. */
   #settingsReset(client: ClientSession): void {
+    this.restoring.resetSeen();
     client.sessionState = client.sessionState.over(client.broughtState);
     this.sessionState = undefined;
   }

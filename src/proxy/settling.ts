@@ -110,12 +110,7 @@ export class Settling {
       this.#ask(probeOf(questions, this.#server.guests, false), false);
       return true;
     }
-    if (onlyResets({ suspicion, state: client.sessionState, brought: client.broughtState })) {
-      // The server has gone back to its own defaults: less than what connect_query or the client's login had set.
-      const server = this.#server;
-      if (server.base.size > 0) server.sessionState = undefined;
-      else if (client.broughtState.size > 0) server.sessionState = InternedMap.empty;
-    }
+    this.#knowReset(client);
     this.#conclude(client, []);
     return false;
   }
@@ -241,8 +236,17 @@ export class Settling {
       client.sessionState = state.client;
       // With a limit on idling the server would be closed in its pool: whoever comes next has it set anew.
       server.sessionState = values.has(IDLE_SESSION_TIMEOUT) ? undefined : state.server;
-    }
+    } else this.#knowReset(client);
     this.#conclude(client, pins);
+  }
+
+  /** RESET ALL of a client that has set nothing: nobody asks what is set now, which is less than what connect_query or its login had set. */
+  #knowReset(client: ClientSession): void {
+    const server = this.#server;
+    const { sessionState: state, broughtState: brought } = client;
+    if (!onlyResets({ suspicion: this.suspicion, state, brought })) return;
+    if (server.base.size > 0) server.sessionState = undefined;
+    else if (brought.size > 0) server.sessionState = InternedMap.empty;
   }
 
   /** Everything is known; `found` pins the client now. */

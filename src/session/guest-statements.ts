@@ -12,6 +12,11 @@ import { writeBindExecute, writeClose, writeParse } from '../protocol/frontend.t
 const hexOf = (text: string): string =>
   `pg_catalog.encode(pg_catalog.convert_to(${text}, pg_catalog.getdatabaseencoding()), 'hex')`;
 
+/** Two-argument unnest() is syntax, not a function that could be qualified; count(), so that no value comes back. */
+const setAll = `SELECT pg_catalog.count(pg_catalog.set_config(n, pg_catalog.convert_from(pg_catalog.decode(v, 'hex'),
+      pg_catalog.getdatabaseencoding()), false))
+    FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS t(n, v)`;
+
 const guests = {
   begin: 'BEGIN ISOLATION LEVEL READ COMMITTED',
   commit: 'COMMIT',
@@ -19,10 +24,13 @@ const guests = {
   /** Resets the role too. */
   identity: 'SET SESSION AUTHORIZATION DEFAULT',
   resetAll: 'RESET ALL',
-  /** Two-argument unnest() is syntax, not a function that could be qualified; count(), so that no value comes back. */
-  set: `SELECT pg_catalog.count(pg_catalog.set_config(n, pg_catalog.convert_from(pg_catalog.decode(v, 'hex'),
-      pg_catalog.getdatabaseencoding()), false))
-    FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS t(n, v)`,
+  set: setAll,
+  /** The same, of those that nobody has set: of custom settings and the role, which are in no list, those without a value. */
+  setWhereReset: `${setAll}
+    WHERE coalesce(
+      (SELECT source OPERATOR(pg_catalog.<>) 'session' FROM pg_catalog.pg_show_all_settings() AS s
+        WHERE pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) n),
+      coalesce(pg_catalog.current_setting(n, true), '') OPERATOR(pg_catalog.=) ANY ('{"",none}'::pg_catalog.text[]))`,
   timeout: 'SHOW statement_timeout',
   noTimeout: 'SET LOCAL statement_timeout = 0',
   closeAll: 'CLOSE ALL',

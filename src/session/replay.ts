@@ -55,18 +55,33 @@ function makeReplay(state: SessionState, scope: ReplayScope, prepared: GuestSet)
   if (scope.clean) batch.run('discardTemp');
   if (scope.clean || scope.identity || hasIdentity(state)) batch.run('identity');
   batch.run('resetAll');
-  const entries = [...state].filter(([name]) => !isIdentity(name));
-  for (const name of identityNames) {
-    const value = state.get(name);
-    if (value !== undefined) entries.push([name, value]);
-  }
-  if (entries.length > 0) {
-    batch.run('set', [
-      arrayLiteral(entries.map(([name]) => name)),
-      arrayLiteral(entries.map(([name, value]) => (name === IDLE_SESSION_TIMEOUT ? toHex('0') : value))),
-    ]);
-  }
+  if (state.size > 0) batch.run('set', arraysOf(state));
   return batch.run('commit').take();
+}
+
+/**
+ * What RESET would have gone back to on a connection of the client's own: set where the server has gone back to its own default.
+ * Inside the client's transaction it is a part of that; outside it has one of its own.
+ */
+export function homecomingOf(
+  values: Iterable<readonly [string, string]>,
+  inTransaction: boolean,
+  prepared: GuestSet,
+): Batch {
+  const batch = new GuestBatch(prepared);
+  if (inTransaction) return batch.run('setWhereReset', arraysOf(values)).take();
+  return batch.run('begin').run('setWhereReset', arraysOf(values)).run('commit').take();
+}
+
+/** Names and values for one statement, in the order in which they can be set. */
+function arraysOf(values: Iterable<readonly [string, string]>): [names: string, values: string] {
+  const all = [...values];
+  const entries = all.filter(([name]) => !isIdentity(name));
+  for (const name of identityNames) entries.push(...all.filter(([other]) => other === name));
+  return [
+    arrayLiteral(entries.map(([name]) => name)),
+    arrayLiteral(entries.map(([name, value]) => (name === IDLE_SESSION_TIMEOUT ? toHex('0') : value))),
+  ];
 }
 
 export const isIdentity = (name: string): boolean => identityNames.some((other) => other === name);

@@ -79,6 +79,7 @@ export class Suspicion {
   readonly functions = new Set<string>();
   /** Nothing but a report of the server's says so of some name: perhaps what is usual has changed. */
   #reported = false;
+  #resetNews = false;
   /** SET, RESET and DISCARD that texts have shown, less those that tags have told of. */
   #announced = 0;
   /** Texts that create nothing but temporary objects, less the tags that have come. */
@@ -104,6 +105,13 @@ export class Suspicion {
     return this.resets.has(name) || ((this.bits & Hint.resetAll) !== 0 && !isIdentity(name));
   }
 
+  /** A text has come since this was asked last that may have done so. */
+  takeResetNews(): boolean {
+    const news = this.#resetNews;
+    this.#resetNews = false;
+    return news;
+  }
+
   /** What is usual may have changed too, and is to be asked again. */
   get reported(): boolean {
     return this.#reported;
@@ -113,6 +121,7 @@ export class Suspicion {
   add(hints: StatementHints): void {
     this.bits |= hints.bits;
     this.#announced += hints.setStatements;
+    this.#resetNews ||= hints.resets.length > 0 || (hints.bits & Hint.resetAll) !== 0;
     if ((hints.bits & Hint.temporaryDdl) !== 0) this.#temporary++;
     for (const name of hints.names) this.#name(name);
     for (const name of hints.resets) if (this.resets.size < MAX_REMEMBERED) this.resets.add(name);
@@ -156,6 +165,7 @@ export class Suspicion {
     this.#announced = 0;
     this.#temporary = 0;
     this.#reported = false;
+    this.#resetNews = false;
     this.names.clear();
     this.resets.clear();
     this.functions.clear();

@@ -316,6 +316,19 @@ describe('what a client brings at login', () => {
     assert.deepEqual(m.valuesOf(await client.query('SHOW search_path')), ['"$user", public']);
     client.quit();
   });
+
+  test('comes back with RESET, RESET ALL and DISCARD ALL in session mode', async () => {
+    const client = await stage().login('session', { search_path: 'barn', TimeZone: 'Asia/Tokyo' });
+    for (const reset of ['RESET search_path', 'RESET ALL', 'DISCARD ALL', 'BEGIN; RESET ALL']) {
+      await client.query(`SET search_path = public; SET work_mem = '7MB'`);
+      await client.query(reset);
+      assert.deepEqual(m.valuesOf(await client.query('SHOW search_path')), ['barn'], reset);
+      assert.deepEqual(m.valuesOf(await client.query('SHOW TimeZone')), ['Asia/Tokyo'], reset);
+      assert.equal(client.parameters.get('TimeZone'), 'Asia/Tokyo', reset);
+    }
+    assert.deepEqual(m.valuesOf(await client.query('SHOW work_mem')), ['4MB']);
+    client.quit();
+  });
 });
 
 describe('what a client has set is put on a server in front of its first bytes, and', () => {

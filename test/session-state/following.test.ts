@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type pg from 'pg';
-import { backendPid, leave, useYard, value } from '../support/pooling.ts';
+import { startDaemon } from '../support/daemon.ts';
+import { backendPid, clientsOf, endsWell, leave, toml, useYard, value } from '../support/pooling.ts';
 import * as m from '../support/messages.ts';
 import { RawClient } from '../support/raw-client.ts';
+import { openGate } from '../support/tcp-gate.ts';
 import { until } from '../support/wait.ts';
 
 const yard = useYard({
@@ -184,6 +186,76 @@ test('a startup value is what RESET returns to', async () => {
   all(await everywhere(client, `SELECT current_setting('search_path')`), 'barn');
 });
 
+describe('a startup value that is reset inside a transaction', () => {
+  for (const [how, sql] of [
+    ['RESET', 'RESET search_path'],
+    ['RESET ALL', 'RESET ALL'],
+    ['SET … TO DEFAULT', 'SET search_path TO DEFAULT'],
+    ['set_config', `SELECT set_config('search_path', NULL, false)`],
+  ] as const) {
+    test(`by ${how} is there for the next statement`, async () => {
+      const client = await yard().client({}, { options: '-c search_path=barn -c work_mem=8MB' });
+      for (const end of ['COMMIT', 'ROLLBACK']) {
+        await client.query('BEGIN; SET search_path = public');
+        await client.query(sql);
+        assert.equal(await value(client, 'SHOW search_path'), 'barn');
+        assert.equal(await value(client, 'SHOW work_mem'), '8MB');
+        await client.query(end);
+        all(await everywhere(client, `SELECT current_setting('search_path')`), 'barn');
+      }
+    });
+  }
+
+  test('gives way to what the same Query sets behind it', async () => {
+    const client = await yard().client({}, { options: '-c work_mem=8MB -c app.tenant=one' });
+    await client.query('BEGIN');
+    await client.query(`RESET ALL; SET work_mem = '4MB'; SET app.tenant = 'two'`);
+    assert.equal(await value(client, 'SHOW work_mem'), '4MB');
+    assert.equal(await value(client, 'SHOW app.tenant'), 'two');
+    await client.query('RESET app.tenant');
+    assert.equal(await value(client, 'SHOW app.tenant'), 'one');
+    await client.query('COMMIT');
+    all(
+      await everywhere(client, `SELECT current_setting('work_mem') || current_setting('app.tenant')`),
+      '4MBone',
+    );
+  });
+
+  test('goes with its savepoint', async () => {
+    const client = await yard().client({}, { options: '-c work_mem=8MB' });
+    await client.query(`BEGIN; SET work_mem = '5MB'; SAVEPOINT here`);
+    await client.query('RESET work_mem');
+    assert.equal(await value(client, 'SHOW work_mem'), '8MB');
+    await client.query('ROLLBACK TO here');
+    assert.equal(await value(client, 'SHOW work_mem'), '5MB');
+    await client.query('COMMIT');
+    all(await everywhere(client, `SELECT current_setting('work_mem')`), '5MB');
+  });
+
+  test('is told right behind the RESET, and is there for a batch', async () => {
+    const client = await RawClient.login(yard().through(), { TimeZone: 'Asia/Tokyo' });
+    await client.query(`BEGIN; SET TimeZone = 'UTC'`);
+    assert.equal(client.parameters.get('TimeZone'), 'UTC');
+    await client.ask([m.parse('', 'RESET TimeZone'), m.bind(), m.execute(), m.sync]);
+    assert.equal(client.parameters.get('TimeZone'), 'Asia/Tokyo');
+    const shown = await client.ask([m.parse('', 'SHOW TimeZone'), m.bind(), m.execute(), m.sync]);
+    assert.deepEqual(m.valuesOf(shown), ['Asia/Tokyo']);
+    await client.query('COMMIT');
+    assert.equal(client.parameters.get('TimeZone'), 'Asia/Tokyo');
+    client.quit();
+  });
+
+  test('is there where a role may not set it, or its client is told', async () => {
+    const client = await yard().client({}, { options: '-c session_replication_role=replica' });
+    await client.query('BEGIN; SET LOCAL ROLE groom');
+    await client.query('RESET ALL');
+    await assert.rejects(client.query('SELECT 1'), {
+      code: '42501',
+      message: /cannot restore session settings: permission denied to set parameter/,
+    });
+  });
+});
+
 test('a startup value gives way to what is set, be that what would be usual without it', async () => {
   const client = await yard().client({}, { options: '-c work_mem=8MB' });
   await client.query(`SELECT set_config('work_mem', $1, false)`, ['4MB']);
@@ -283,6 +355,40 @@ describe('what cannot move', () => {
     await client.query('LISTEN stable');
     await yard().sql(`NOTIFY stable, 'hay'`);
     await until(() => heard.includes('hay'));
+  });
+
+  test('notifications reach a client whose startup values are just being restored', async () => {
+    const { host, port } = yard().postgres;
+    const gate = await openGate(port);
+    const daemon = await startDaemon({
+      config: toml({ host, port: gate.port }, { ostler: { server_tls_sslmode: 'disable' } }),
+    });
+    const other = await clientsOf(daemon).client();
+    const client = await clientsOf(daemon).client({}, { options: '-c work_mem=8MB' });
+    const heard: string[] = [];
+    client.on('notification', ({ payload }) => heard.push(payload ?? ''));
+    await client.query('LISTEN stable');
+    const pid = await backendPid(client);
+    const hasRun = (sql: string): Promise<unknown> =>
+      until(async () => {
+        const [found] = await yard().sql('SELECT query, state FROM pg_stat_activity WHERE pid = $1', [pid]);
+        return found?.['query'] === sql && found['state'] === 'idle';
+      });
+    await client.query('RESET ALL');
+    // What it has left is known now: whoever comes later has been answered.
+    await hasRun('ROLLBACK');
+    assert.equal(await value(other, 'SELECT 1'), 1);
+    gate.hold();
+    await yard().sql(`NOTIFY stable, 'straw'`);
+    await until(() => gate.held() > 0);
+    const shown = value(client, 'SHOW work_mem');
+    await hasRun('SHOW work_mem');
+    gate.pass();
+    assert.equal(await shown, '8MB');
+    assert.deepEqual(heard, ['straw']);
+    await Promise.all([client, other].map((one) => leave(one)));
+    await endsWell(daemon);
+    gate.close();
   });
 });
 

@@ -113,7 +113,7 @@ class Performance {
     const { bring } = this.#of(step.who);
     if (bring && (resetsAmid(step) || (!this.#playground.restores && resetsSomething(step)))) return;
     // What was brought comes back with the next exchange; until then the server has reported its own default.
-    const reports = !(bring && resetsSomething(step));
+    const reports = !bring || this.#playground.restores || !resetsSomething(step);
     await this.#exchange(step.who, step.exchanges, title, { pauseAfter: step.pauseAfter, reports });
     for (const act of step.strangers) await this.#stranger.do(act);
     if (step.look) await this.#look(step.who, title);
@@ -149,10 +149,10 @@ class Performance {
     sameLines(actual, expected, `answers differ at ${title}`);
   }
 
-  /** Through another server than the last, which somebody has used in between. In a transaction there is nothing to be seen. */
+  /** Outside a transaction through another server than the last, which somebody has used in between. */
   async #look(who: Who, title: string): Promise<void> {
     const { direct, pooled } = this.#of(who);
-    if (direct.status !== 'I') return;
+    if (direct.status === 'E') return;
     await this.#stranger.do(PASS);
     const [expected, actual] = await Promise.all([lookAt(direct), lookAt(pooled)]);
     sameLines(actual, expected, `sessions differ at ${title}`);

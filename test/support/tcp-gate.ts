@@ -9,8 +9,11 @@ export interface TcpGate {
   freeze(): void;
   /** Resets all connections. */
   cut(): void;
-  /** From now on keeps back what the server says on the connections that are open, until it ends one: then all goes out at once. */
+  /** From now on keeps back what the server says on the connections that are open, until `pass` or until it ends one: then all goes out at once. */
   hold(): void;
+  /** How many bytes are being kept back. */
+  held(): number;
+  pass(): void;
   /** Takes new connections but passes nothing on. */
   swallow(swallowing: boolean): void;
   close(): void;
@@ -55,6 +58,10 @@ export async function openGate(port: number): Promise<TcpGate> {
     },
     hold: () => {
       for (const socket of outsides) socket.cork();
+    },
+    held: () => [...outsides].reduce((sum, socket) => sum + socket.writableLength, 0),
+    pass: () => {
+      for (const socket of outsides) socket.uncork();
     },
     swallow: (now) => {
       swallowing = now;
