@@ -1,5 +1,5 @@
 /** Settings of pools and their limits, and of the life of a server connection. */
-import { boolean, checkQuery, choice, duration, integer, limit, list, share, text } from './kinds.ts';
+import { boolean, checkQuery, choice, duration, integer, limit, list, share, size, text } from './kinds.ts';
 import { setting } from './setting.ts';
 
 export const sessionPolicy = choice('track', 'strict', 'pin', 'off');
@@ -74,6 +74,11 @@ export const pooling = {
     default: 200,
     reload: 'live',
     help: 'Prepared statements kept per server in transaction mode. 0: prepared statements are not tracked.',
+  }),
+  max_prepared_statement_bytes: setting(size, {
+    default: '16MiB',
+    reload: 'live',
+    help: 'Named prepared statements that one client may have in transaction mode: their texts and names, and 1 KiB for each. Who would have more gets error 53400. A server keeps no more text than that. 0: no limit.',
   }),
   ignore_startup_parameters: setting(list, {
     default: [],

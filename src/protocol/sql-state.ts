@@ -17,6 +17,7 @@ export const SqlState = {
   syntaxError: '42601',
   undefinedObject: '42704',
   tooManyConnections: '53300',
+  configurationLimitExceeded: '53400',
   programLimitExceeded: '54000',
   objectNotInPrerequisiteState: '55000',
   queryCanceled: '57014',

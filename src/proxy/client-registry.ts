@@ -7,8 +7,8 @@ import type { ClientDisconnectReason } from '../observability/reasons.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { type CancelKey, CancelKeys } from './cancel-keys.ts';
-import type { ClientLimits, ClientOwner, ClientSession } from './client-session.ts';
-import { queryLimits } from './pool-rules.ts';
+import type { ClientOwner, ClientSession } from './client-session.ts';
+import { type ClientLimits, queryLimits } from './pool-rules.ts';
 
 /** Whose clients a limit counts. */
 export type ClientGroup = 'database' | 'user';

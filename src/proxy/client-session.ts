@@ -24,6 +24,7 @@ import { HintScanner, hintsOfWhole, noHints, opaqueHints } from '../sql/hints.ts
 import { ClientStatements, type Sending } from './client-statements.ts';
 import { Outbox } from './outbox.ts';
 import { Owed } from './owed-replies.ts';
+import type { ClientLimits } from './pool-rules.ts';
 import type { PoolUser } from './pool-user.ts';
 import type { SessionPolicy } from './pool-tracking.ts';
 import type { ProxyPool } from './proxy-pool.ts';
@@ -35,18 +36,6 @@ const MAX_GATHERED = 1_048_576;
 /** Who hears of a client's end. */
 export interface ClientOwner {
   left(client: ClientSession, reason: ClientDisconnectReason, detail: string | undefined): void;
-}
-
-/** Per client: what its login user and database set. Replaced by RELOAD. */
-export interface ClientLimits {
-  readonly queryWaitTimeout: number;
-  readonly queryTimeout: number;
-  readonly transactionTimeout: number;
-  readonly idleTransactionTimeout: number;
-  readonly pinTimeout: number;
-  readonly clientIdleTimeout: number;
-  readonly maxPreparedStatements: number;
-  readonly maxWaitingBytes: number;
 }
 
 export interface ClientSessionOptions {
@@ -318,7 +307,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   part(chunk: Buffer, start: number, end: number, last: boolean): void {
     const { server } = this;
     if (server === undefined) return;
-    server.out.forward(chunk, start, end);
+    this.statements.part(server, chunk, start, end, last);
     if (this.#streamedText === undefined) return;
     this.#streamedText.feed(chunk, start, last ? end - 1 : end);
     if (!last) return;

@@ -12,11 +12,9 @@ import { ClientError } from '../protocol/errors.ts';
 import { FrameWriter } from '../protocol/frame-writer.ts';
 import { flush, sync } from '../protocol/frontend.ts';
 import { Frontend, HEADER_SIZE, TransactionStatus } from '../protocol/message-types.ts';
-import { SqlState } from '../protocol/sql-state.ts';
 import { deallocationIn, forgetsAll } from '../session/deallocation.ts';
 import type { InternedMap } from '../session/interned-map.ts';
 import {
-  changedStatement,
   isReserved,
   missingStatement,
   placeholder,
@@ -32,20 +30,31 @@ import {
   noUnnamed,
   OwnerChange,
   ServerChange,
-  type StatementNames,
   UnnamedChange,
   type UnnamedHolder,
   UnnamedStatement,
 } from '../session/statement-changes.ts';
+import { sizeOfNamed, StatementNames } from '../session/statement-names.ts';
 import { StatementVariants } from '../session/statement-variants.ts';
 import { opaqueHints, pinHints } from '../sql/hints.ts';
 import type { ClientSession } from './client-session.ts';
 import { Owed, OWN } from './owed-replies.ts';
 import type { ServerSession } from './server-session.ts';
-import { closeBytes, describeBytes, parseAs, parseBytes, withName } from './statement-messages.ts';
+import {
+  closeBytes,
+  describeBytes,
+  parseAs,
+  parseBytes,
+  resultChanged,
+  tooLarge,
+  tooMany,
+  withName,
+} from './statement-messages.ts';
 
 /** Portal and statement names together; PostgreSQL itself looks at 63 bytes of each. */
 const MAX_NAMES = 16_384;
+/** What a definition has that is not held for long before its Parse is answered, though the client may not ask for answers yet. */
+const LARGE_DEFINITION = 16_384;
 const STATEMENT = 0x53; // S, as opposed to P for a portal
 
 /** What became of a message: it is on its way, or cannot be sent before earlier ones are answered, or before more of it has come. */
@@ -80,6 +89,8 @@ export class ClientStatements implements UnnamedHolder {
   #variants: StatementVariants | undefined;
   /** A server has been asked what a statement returns. */
   #asking = false;
+  /** The message that is being streamed was refused: the rest of it is for nobody. */
+  #dropping = false;
 
   constructor(client: ClientSession) {
     this.#client = client;
@@ -92,6 +103,7 @@ export class ClientStatements implements UnnamedHolder {
   /** Every statement is gone (DISCARD ALL). */
   forget(): void {
     this.#names?.clear();
+    this.#variants = undefined;
   }
 
   /** Whether what waits has to go on waiting. */
@@ -134,12 +146,30 @@ export class ClientStatements implements UnnamedHolder {
     const body = new BodyReader(chunk, start + HEADER_SIZE, end);
     const name = body.cstringBytes();
     const definition = chunk.subarray(body.offset, end);
-    if (name.length === 0 || limit === 0) {
-      const change = name.length === 0 ? this.#unnamedParsed(server, definition) : undefined;
-      return asItIs(server, Owed.parse, chunk, start, end, change);
-    }
+    const sending =
+      name.length === 0 || limit === 0
+        ? this.#parseAsItIs(server, chunk, start, end, name.length === 0 ? definition : undefined)
+        : this.#parseNamed(server, name, definition, limit);
+    // Those that are sent ahead of their answers are held here: they are asked for, whether the client asks or not.
+    if (sending === 'sent' && definition.length > LARGE_DEFINITION) server.out.insert(flushBytes);
+    return sending;
+  }
+
+  #parseAsItIs(
+    server: ServerSession,
+    chunk: Buffer,
+    start: number,
+    end: number,
+    unnamed: Buffer | undefined,
+  ): Sending {
+    const change = unnamed === undefined ? undefined : this.#unnamedParsed(server, unnamed);
+    return asItIs(server, Owed.parse, chunk, start, end, change);
+  }
+
+  #parseNamed(server: ServerSession, name: Buffer, definition: Buffer, limit: number): Sending {
+    checkName(name);
     if (mustWait(server)) return 'waits';
-    const names: StatementNames = (this.#names ??= new Map());
+    const names = (this.#names ??= new StatementNames());
     const key = statementKey(name);
     if (names.has(key)) {
       // The server says so itself, if there is nothing else to say about the text.
@@ -152,6 +182,9 @@ export class ClientStatements implements UnnamedHolder {
     const { statements } = server;
     const statement = this.#defined(server, definition);
     const named = new NamedStatement(name.toString('latin1'), statement);
+    const bytes = names.bytes + sizeOfNamed(named);
+    const { maxPreparedStatementBytes: maxBytes } = this.#client.limits;
+    if (bytes > maxBytes) return refused(server, name, tooMany(names.size + 1, bytes, maxBytes));
     if (statements.use(statement)) {
       if (othersUnanswered(server)) return 'waits';
       if (!mayFail(server)) {
@@ -192,6 +225,7 @@ export class ClientStatements implements UnnamedHolder {
       if (type === Frontend.close && this.#client.pin !== undefined) server.settling.note(pinHints);
       return asItIs(server, entry, chunk, start, end);
     }
+    if (limit > 0) checkName(name);
     if (name.length === 0 ? this.#unnamedWaits(server) : limit > 0 && mustWait(server)) return 'waits';
     const named = this.#find(name, limit);
     const statement = name.length === 0 ? this.unnamed.statement : named?.statement;
@@ -250,13 +284,22 @@ export class ClientStatements implements UnnamedHolder {
     }
     const name = chunk.subarray(nameAt, nameEnd - 1);
     if (type === Frontend.parse) {
-      if (name.length > 0 && limit > 0) throw tooLarge(size);
+      if (name.length > 0 && limit > 0) {
+        this.#dropping = true;
+        return refused(server, name, tooLarge(size));
+      }
       // It is there for its client as long as that stays on this server.
       const unknown = new UnnamedStatement(undefined);
       const change = name.length === 0 ? this.#unnamedBecomes(server, unknown) : undefined;
       return asItIs(server, Owed.parse, chunk, start, end, change);
     }
     return this.#streamBind(server, { size, chunk, start, end, nameAt, nameEnd }, limit);
+  }
+
+  /** The next part of a message that is too large to be held. */
+  part(server: ServerSession, chunk: Buffer, start: number, end: number, last: boolean): void {
+    if (!this.#dropping) server.out.forward(chunk, start, end);
+    else if (last) this.#dropping = false;
   }
 
   #streamBind(server: ServerSession, cut: CutBind, limit: number): Sending {
@@ -327,7 +370,8 @@ export class ClientStatements implements UnnamedHolder {
       this.#asking = true;
       return undefined;
     }
-    if (used.statement.result !== result) return new NamedStatement(named.name, changedStatement);
+    if (used.statement.result !== result)
+      return new NamedStatement(named.name, missingStatement, resultChanged);
     this.#prepare(server, used.statement, limit);
     return used;
   }
@@ -360,9 +404,10 @@ export class ClientStatements implements UnnamedHolder {
     server.statements.changing(server.owed.batch);
     server.out.insert(parseBytes(statement));
     this.#client.stats.serverParseCount++;
+    const { maxPreparedStatementBytes: maxBytes } = this.#client.limits;
     // A server that skips closes nothing either.
     while (!server.owed.skipping) {
-      const surplus = server.statements.surplus(Math.max(limit, 1));
+      const surplus = server.statements.surplus(Math.max(limit, 1), maxBytes);
       if (surplus === undefined) return;
       this.#closeOn(server, surplus);
     }
@@ -407,8 +452,11 @@ export class ClientStatements implements UnnamedHolder {
   }
 
   /** A shared statement stays on the server for others; a private one is closed. */
-  #ended(server: ServerSession, key: string, { statement }: NamedStatement): Change {
-    const names: StatementNames = (this.#names ??= new Map());
+  #ended(server: ServerSession, key: string, named: NamedStatement): Change {
+    const names = (this.#names ??= new StatementNames());
+    const { statement } = named;
+    const copy = this.#variants?.end(named);
+    if (copy !== undefined) server.statements.retire(copy);
     if (statement.isPrivate && server.statements.presence(statement) !== undefined)
       this.#closeOn(server, statement);
     server.statements.changing(server.owed.batch);
@@ -417,7 +465,8 @@ export class ClientStatements implements UnnamedHolder {
 
   #forgetAll(server: ServerSession, also?: Change): Change {
     server.statements.changing(server.owed.batch);
-    return new ForgetAll(server.statements, (this.#names ??= new Map()), also);
+    this.#variants = undefined;
+    return new ForgetAll(server.statements, (this.#names ??= new StatementNames()), also);
   }
 
   /** In front of a Bind: what the statement must not find is taken away. */
@@ -501,12 +550,16 @@ function behindString(chunk: Buffer, at: number): number {
   return zero < 0 ? Infinity : zero + 1;
 }
 
-const tooLarge = (size: number): ClientError =>
-  new ClientError('named prepared statement is too large to be shared', {
-    sqlState: SqlState.programLimitExceeded,
-    detail: `Its definition has ${size} bytes.`,
-    hint: 'Use the unnamed statement, or session pooling.',
-  });
+function checkName(name: Buffer): void {
+  if (name.length > MAX_NAMES) throw new ClientError('invalid message format: name is too long');
+}
+
+/** In place of a Parse: something else that the server refuses, at its place among all the others; the client is told why the Parse was. */
+function refused(server: ServerSession, name: Buffer, why: Buffer): Sending {
+  server.owed.push(Owed.describe, new NamedStatement(name.toString('latin1'), missingStatement, why));
+  server.out.insert(describeBytes(missingStatement));
+  return 'sent';
+}
 
 /** Forwards a message untouched. */
 function asItIs(

@@ -1,7 +1,22 @@
 /** Whose setting counts: the user's over the database's over the general one. Which user that is differs by setting. */
 import type { Config } from '../config/config.ts';
 import type { PoolSettings } from '../pool/pool-settings.ts';
-import type { ClientLimits } from './client-session.ts';
+
+/** Per client: what its login user and database set. Replaced by RELOAD. */
+export interface ClientLimits {
+  readonly queryWaitTimeout: number;
+  readonly queryTimeout: number;
+  readonly transactionTimeout: number;
+  readonly idleTransactionTimeout: number;
+  readonly pinTimeout: number;
+  readonly clientIdleTimeout: number;
+  readonly maxPreparedStatements: number;
+  readonly maxPreparedStatementBytes: number;
+  readonly maxWaitingBytes: number;
+}
+
+/** A limit of which 0 says that there is none. */
+const orNone = (limit: number): number => (limit === 0 ? Infinity : limit);
 
 /** For one pool; `user` is the pool user, the entry's own if it has one. */
 export function poolSettings(
@@ -46,6 +61,7 @@ export function queryLimits(
     idleTransactionTimeout: poolUser?.idle_transaction_timeout ?? settings.idle_transaction_timeout,
     pinTimeout: settings.pin_timeout,
     maxPreparedStatements: settings.max_prepared_statements,
+    maxPreparedStatementBytes: orNone(settings.max_prepared_statement_bytes),
     maxWaitingBytes: settings.max_waiting_bytes,
   };
 }

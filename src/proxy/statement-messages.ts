@@ -6,12 +6,7 @@ import { FrameWriter } from '../protocol/frame-writer.ts';
 import { writeClose } from '../protocol/frontend.ts';
 import { Backend, Frontend, HEADER_SIZE } from '../protocol/message-types.ts';
 import { SqlState } from '../protocol/sql-state.ts';
-import {
-  changedStatement,
-  givenName,
-  type PreparedStatement,
-  type SharedStatements,
-} from '../session/prepared-statements.ts';
+import { givenName, type PreparedStatement, type SharedStatements } from '../session/prepared-statements.ts';
 import type { ServerStatements } from '../session/server-statements.ts';
 import type { NamedStatement } from '../session/statement-changes.ts';
 
@@ -74,7 +69,7 @@ export function errorAbout(
   if (saysResultChanged(fields)) server.shared.schema.changed();
   // It is gone: dropped by a function or DO.
   if (sqlState === SqlState.undefinedStatement) server.statements.retire(named.statement);
-  if (named.statement === changedStatement && sqlState === SqlState.undefinedStatement) return resultChanged;
+  if (named.refusal !== undefined && sqlState === SqlState.undefinedStatement) return named.refusal;
   if (!namingErrors.has(sqlState)) return undefined;
   const [found] = givenName.exec(message) ?? [];
   if (found === undefined) return undefined;
@@ -89,12 +84,35 @@ export function errorAbout(
     .take();
 }
 
-const resultChanged = errorResponse(
+/** To who has been told of other columns than a statement returns now. */
+export const resultChanged = errorResponse(
   new ClientError('cached plan must not change result type', {
     severity: 'ERROR',
     sqlState: SqlState.featureNotSupported,
   }),
 );
+
+/** To who prepares more than one client may have: so many bytes in `count` statements, of `limit`. */
+export const tooMany = (count: number, bytes: number, limit: number): Buffer =>
+  errorResponse(
+    new ClientError('too many prepared statements for one client', {
+      severity: 'ERROR',
+      sqlState: SqlState.configurationLimitExceeded,
+      detail: `With this one its ${count} statements would take ${bytes} bytes, of ${limit} (max_prepared_statement_bytes).`,
+      hint: 'Close what is not needed any more, or use the unnamed statement.',
+    }),
+  );
+
+/** To who names a statement with a Parse of `size` bytes, which is too many. */
+export const tooLarge = (size: number): Buffer =>
+  errorResponse(
+    new ClientError('named prepared statement is too large to be shared', {
+      severity: 'ERROR',
+      sqlState: SqlState.programLimitExceeded,
+      detail: `Its definition has ${size} bytes.`,
+      hint: 'Use the unnamed statement, or session pooling.',
+    }),
+  );
 
 /** Whether PostgreSQL has found that a statement returns other columns now than when it was parsed. */
 const saysResultChanged = ({ sqlState, routine }: ErrorFields): boolean =>

@@ -32,7 +32,7 @@ export class PreparedStatement {
   /** The definition is copied. */
   constructor(name: string, definition: Buffer, context?: InternedMap, schema?: SchemaVersion) {
     this.name = name;
-    this.definition = Buffer.from(definition);
+    this.definition = name === '' ? Buffer.from(definition) : alone(definition);
     this.context = context;
     this.schema = schema;
     this.forgetsAll = forgetsAll(definition, 0, definition.length);
@@ -53,6 +53,13 @@ export class PreparedStatement {
   }
 }
 
+/** A copy that may be kept for long: it keeps no slab alive, of which it would be a small part. */
+function alone(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
+}
+
 /** Every name that ostler gives starts so. */
 const PREFIX = 'ostler_';
 const NUMBERED = `${PREFIX}s`;
@@ -63,8 +70,6 @@ const nextName = (): string => `${NUMBERED}${++lastNumber}`;
 export const givenName = new RegExp(`${NUMBERED}\\d+`);
 /** What no server ever has: for an error that is real. */
 export const missingStatement = new PreparedStatement(`${NUMBERED}0`, Buffer.alloc(3));
-/** The same, for what returns other columns now than its client was told. */
-export const changedStatement = new PreparedStatement(missingStatement.name, Buffer.alloc(3));
 /** What a server has so that its name is taken: for another such error. */
 export const placeholder = new PreparedStatement(nextName(), Buffer.alloc(3));
 

@@ -8,6 +8,8 @@ export class ServerStatements {
   /** Least recently used first. */
   readonly #statements = new Map<PreparedStatement, Presence>();
   #retired = 0;
+  /** Of all definitions. */
+  #bytes = 0;
   /** In which batch of messages something on its way changes what is here, or what its client calls so; the last one. */
   #changedIn: number | undefined;
 
@@ -28,9 +30,15 @@ export class ServerStatements {
   }
 
   place(statement: PreparedStatement, presence: Presence): void {
-    if (this.#statements.get(statement) === 'retired') this.#retired--;
-    if (presence === undefined) this.#statements.delete(statement);
-    else this.#statements.set(statement, presence);
+    const before = this.#statements.get(statement);
+    if (before === 'retired') this.#retired--;
+    if (before !== undefined) this.#bytes -= statement.definition.length;
+    if (presence === undefined) {
+      this.#statements.delete(statement);
+      return;
+    }
+    this.#statements.set(statement, presence);
+    this.#bytes += statement.definition.length;
     if (presence === 'retired') this.#retired++;
   }
 
@@ -47,18 +55,23 @@ export class ServerStatements {
   clear(): void {
     this.#statements.clear();
     this.#retired = 0;
+    this.#bytes = 0;
   }
 
   [Symbol.iterator](): IterableIterator<[PreparedStatement, Presence]> {
     return this.#statements.entries();
   }
 
-  /** What is to be closed: one that is retired, or the least recently used one if there are more than `limit`. */
-  surplus(limit: number): PreparedStatement | undefined {
+  /**
+   * What is to be closed: one that is retired, or the least recently used one if there are more than `limit`, or more than `maxBytes` of
+   * text in more than one.
+   */
+  surplus(limit: number, maxBytes: number): PreparedStatement | undefined {
     if (this.#retired > 0) {
       for (const [statement, presence] of this.#statements) if (presence === 'retired') return statement;
     }
-    if (this.#statements.size <= limit) return undefined;
+    const { size } = this.#statements;
+    if (size <= limit && (size <= 1 || this.#bytes <= maxBytes)) return undefined;
     const [oldest] = this.#statements.keys();
     return oldest;
   }

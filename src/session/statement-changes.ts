@@ -4,6 +4,7 @@
  */
 import { NAME_SIZE, type PreparedStatement } from './prepared-statements.ts';
 import type { Presence, ServerStatements } from './server-statements.ts';
+import type { StatementNames } from './statement-names.ts';
 
 export interface Change {
   /** Once more, after everything before it has been forgotten. */
@@ -17,17 +18,20 @@ export class NamedStatement implements Change {
   /** In full, its bytes as Latin-1. */
   readonly name: string;
   readonly statement: PreparedStatement;
+  /** What the client is told where the server does not know the statement; undefined: just that. */
+  readonly refusal: Buffer | undefined;
 
-  constructor(name: string, statement: PreparedStatement) {
+  constructor(name: string, statement: PreparedStatement, refusal?: Buffer) {
     this.name = name;
     this.statement = statement;
+    this.refusal = refusal;
   }
 
   /** The same, by what a message calls it: errors have the name as it is written there, also what of it does not count. */
   calledAs(name: Buffer): NamedStatement {
     return name.length === this.name.length && name.length <= NAME_SIZE
       ? this
-      : new NamedStatement(name.toString('latin1'), this.statement);
+      : new NamedStatement(name.toString('latin1'), this.statement, this.refusal);
   }
 
   /** To refer to it changes nothing. */
@@ -35,9 +39,6 @@ export class NamedStatement implements Change {
 
   undo(): void {}
 }
-
-/** What each name of a client stands for, by `statementKey`. */
-export type StatementNames = Map<string, NamedStatement>;
 
 /** A statement is there on a server, or gone. */
 export class ServerChange implements Change {
@@ -87,18 +88,13 @@ export class NameChange implements Change {
 
   undo(failed: boolean): void {
     this.#onServer?.undo(failed);
-    setOrDelete(this.#names, this.#key, this.#before);
+    this.#names.set(this.#key, this.#before);
   }
 
   #rename(): void {
     this.#before = this.#names.get(this.#key);
-    setOrDelete(this.#names, this.#key, this.#after);
+    this.#names.set(this.#key, this.#after);
   }
-}
-
-function setOrDelete(names: StatementNames, key: string, named: NamedStatement | undefined): void {
-  if (named === undefined) names.delete(key);
-  else names.set(key, named);
 }
 
 /** A statement that drops them all. */

@@ -42,6 +42,13 @@ export class StatementVariants {
     return copy;
   }
 
+  /** The name has ended, and its copy with it, which is given. */
+  end(named: NamedStatement): PreparedStatement | undefined {
+    const copy = this.#copies.get(named);
+    this.#copies.delete(named);
+    return copy?.statement;
+  }
+
   /** No copy will be used again; gives them all. */
   takeCopies(): PreparedStatement[] {
     const copies = [...this.#copies.values()];

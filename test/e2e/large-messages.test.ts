@@ -166,16 +166,6 @@ describe('messages around the sizes at which they are treated differently', () =
     assert.equal(wide.fields.length, 1600);
     await client.end();
   });
-
-  test('a named statement that is too large to be shared is refused by its limit', async () => {
-    const client = await stage().login('one');
-    client.send(m.parse('huge', `SELECT '${'x'.repeat(2 * MB)}'`), m.sync);
-    const replies = await client.untilClosed();
-    assert.deepEqual(m.errorsOf(replies), ['54000']);
-    const next = await stage().login('one');
-    assert.deepEqual(m.valuesOf(await next.query('SELECT 1')), ['1']);
-    next.quit();
-  });
 });
 
 function int32(value: number): Buffer {

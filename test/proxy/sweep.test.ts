@@ -12,6 +12,7 @@ const noLimits: Sweepable['limits'] = {
   pinTimeout: 0,
   clientIdleTimeout: 0,
   maxPreparedStatements: 0,
+  maxPreparedStatementBytes: 0,
   maxWaitingBytes: 0,
 };
 const HOUR = 3_600_000;

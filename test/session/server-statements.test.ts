@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { PreparedStatement } from '../../src/session/prepared-statements.ts';
+import { ServerStatements } from '../../src/session/server-statements.ts';
+
+const statement = (bytes: number): PreparedStatement => new PreparedStatement('s', Buffer.alloc(bytes));
+
+describe('the statements of a server', () => {
+  test('are too many by their number or by their bytes, and the one that was not used for the longest time goes', () => {
+    const statements = new ServerStatements();
+    const [a, b, c] = [statement(10), statement(20), statement(30)];
+    for (const each of [a, b, c]) statements.place(each, 'usable');
+    statements.use(a);
+    assert.equal(statements.surplus(3, 60), undefined);
+    assert.equal(statements.surplus(2, 60), b);
+    assert.equal(statements.surplus(3, 59), b);
+    statements.place(b, undefined);
+    assert.equal(statements.surplus(3, 40), undefined);
+    assert.equal(statements.surplus(3, 39), c);
+    statements.place(c, 'retired');
+    assert.equal(statements.surplus(3, 40), c);
+    statements.place(c, undefined);
+    assert.equal(statements.surplus(1, 1), undefined, 'the last one stays');
+    statements.clear();
+    statements.place(b, 'usable');
+    statements.place(c, 'usable');
+    assert.equal(statements.surplus(3, 50), undefined);
+  });
+});
