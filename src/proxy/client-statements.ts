@@ -185,6 +185,11 @@ export class ClientStatements implements UnnamedHolder {
     const bytes = names.bytes + sizeOfNamed(named);
     const { maxPreparedStatementBytes: maxBytes } = this.#client.limits;
     if (bytes > maxBytes) return refused(server, name, tooMany(names.size + 1, bytes, maxBytes));
+    // Who has been told what it returns was told the same, on whichever server.
+    if (statement.result !== undefined && statements.presence(statement) !== 'usable') {
+      if (othersUnanswered(server)) return 'waits';
+      if (!mayFail(server) && !this.#isDescribed(server, named, limit)) return 'waits';
+    }
     if (statements.use(statement)) {
       if (othersUnanswered(server)) return 'waits';
       if (!mayFail(server)) {
@@ -237,7 +242,7 @@ export class ClientStatements implements UnnamedHolder {
       return asItIs(server, entry, chunk, start, end, change);
     }
     if (type === Frontend.close) return this.#close(server, statementKey(name), named);
-    const used = this.#usable(server, named, limit);
+    const used = this.#usable(server, type, named, limit);
     if (used === undefined) return 'waits';
     if (isBind) {
       this.#bind(server, chunk, start, nameAt, statement);
@@ -314,7 +319,7 @@ export class ClientStatements implements UnnamedHolder {
       this.#bind(server, chunk, start, nameAt, statement);
       return asItIs(server, Owed.bind, chunk, start, end, change);
     }
-    const used = this.#usable(server, named, limit);
+    const used = this.#usable(server, Frontend.bind, named, limit);
     if (used === undefined) return 'waits';
     this.#bind(server, chunk, start, nameAt, statement);
     this.#client.stats.bindCount++;
@@ -346,34 +351,43 @@ export class ClientStatements implements UnnamedHolder {
   }
 
   /**
-   * What a name stands for here and now, prepared on this server; undefined while that has to be waited for.
+   * What a name stands for here and now, for a message of this type, prepared on this server; undefined while that has to be waited for.
    *
    * What is parsed again may return other columns than its client was told, which it then would read wrongly. On a connection of its own
    * the statement would fail: so it does here, and what the new one returns is asked first.
    */
-  #usable(server: ServerSession, named: NamedStatement, limit: number): NamedStatement | undefined {
+  #usable(
+    server: ServerSession,
+    type: number,
+    named: NamedStatement,
+    limit: number,
+  ): NamedStatement | undefined {
     // In a failed transaction nothing can be parsed, and what is there can only be described, or end it.
     if (staysFailed(server) && server.statements.presence(named.statement) === 'usable') return named;
     const used = this.#meant(server, named);
     const { result } = named.statement;
-    const mayDiffer = used !== named && result !== undefined;
-    if (mayDiffer && othersUnanswered(server)) return undefined;
-    if (!mayDiffer || mayFail(server)) {
-      this.#prepare(server, used.statement, limit);
-      return used;
+    if (result !== undefined && (used !== named || server.statements.presence(used.statement) !== 'usable')) {
+      if (othersUnanswered(server)) return undefined;
+      if (!mayFail(server)) {
+        if (!this.#isDescribed(server, used, limit)) return undefined;
+        if (used.statement.result !== result)
+          return new NamedStatement(named.name, missingStatement, resultChanged(type, named.statement));
+      }
     }
-    if (used.statement.result === undefined) {
-      this.#prepare(server, used.statement, limit);
-      server.owed.push(Owed.describe | OWN, used);
-      server.out.insert(describeBytes(used.statement));
-      server.out.insert(flushBytes);
-      this.#asking = true;
-      return undefined;
-    }
-    if (used.statement.result !== result)
-      return new NamedStatement(named.name, missingStatement, resultChanged);
     this.#prepare(server, used.statement, limit);
     return used;
+  }
+
+  /** The server has the statement, and what it returns there is known; false: it is prepared and asked for. */
+  #isDescribed(server: ServerSession, named: NamedStatement, limit: number): boolean {
+    const { statement } = named;
+    if (statement.result !== undefined && server.statements.presence(statement) === 'usable') return true;
+    this.#prepare(server, statement, limit);
+    server.owed.push(Owed.describe | OWN, named);
+    server.out.insert(describeBytes(statement));
+    server.out.insert(flushBytes);
+    this.#asking = true;
+    return false;
   }
 
   #meant(server: ServerSession, named: NamedStatement): NamedStatement {

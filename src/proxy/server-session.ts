@@ -404,7 +404,10 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
 
   #noteDescription(type: number, body: BodyReader | undefined): void {
     const { headRef } = this.owed;
-    if (headRef instanceof NamedStatement) noteDescription(headRef.statement, type, body);
+    if (!(headRef instanceof NamedStatement) || noteDescription(headRef.statement, type, body)) return;
+    // The schema has changed, and no tag has shown it.
+    this.shared.schema.changed();
+    this.statements.retire(headRef.statement);
   }
 
   /** A statement of the client's has been run: what its tag tells of the session. */

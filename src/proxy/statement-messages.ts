@@ -84,8 +84,15 @@ export function errorAbout(
     .take();
 }
 
-/** To who has been told of other columns than a statement returns now. */
-export const resultChanged = errorResponse(
+/** To who has been told of other columns than `told` returns now, in answer to a message of this type. */
+export function resultChanged(type: number, { parameterTypes }: PreparedStatement): Buffer {
+  // Parameters are as they were, and PostgreSQL tells them first.
+  if (type !== Frontend.describe || parameterTypes === undefined) return changed;
+  const writer = new FrameWriter().begin(Backend.parameterDescription).int16(parameterTypes.length);
+  for (const parameterType of parameterTypes) writer.int32(parameterType);
+  return Buffer.concat([writer.end().take(), changed]);
+}
+const changed = errorResponse(
   new ClientError('cached plan must not change result type', {
     severity: 'ERROR',
     sqlState: SqlState.featureNotSupported,

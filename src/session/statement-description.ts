@@ -10,18 +10,24 @@ import type { PreparedStatement } from './prepared-statements.ts';
 /** Of a result whose description is larger than what is held; nobody tells such results apart. */
 const UNREAD = 'unread';
 
-/** Takes in a reply to Describe of `statement`: the body of a message of this type; undefined if it is too large. The first one counts. */
+/**
+ * Takes in a reply to Describe of `statement`: the body of a message of this type; undefined if it is too large. The first one counts.
+ * False: it returns other columns here than the first one told.
+ */
 export function noteDescription(
   statement: PreparedStatement,
   type: number,
   body: BodyReader | undefined,
-): void {
+): boolean {
   if (type === Backend.parameterDescription) {
-    if (body === undefined || statement.parameterTypes !== undefined) return;
-    statement.parameterTypes = Array.from({ length: body.int16() }, () => body.int32());
-  } else if (type === Backend.noData) statement.result ??= '';
-  else if (type === Backend.rowDescription)
-    statement.result ??= body === undefined ? UNREAD : columnsIn(body);
+    if (body !== undefined && statement.parameterTypes === undefined)
+      statement.parameterTypes = Array.from({ length: body.int16() }, () => body.int32());
+    return true;
+  }
+  if (type !== Backend.noData && type !== Backend.rowDescription) return true;
+  const result = type === Backend.noData ? '' : body === undefined ? UNREAD : columnsIn(body);
+  statement.result ??= result;
+  return statement.result === result;
 }
 
 /** Names and types; not which table they are of. */

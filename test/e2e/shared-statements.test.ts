@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { occupy, type Occupied, sameAsDirect, tell } from '../support/as-direct.ts';
 import * as m from '../support/messages.ts';
+import type { RawClient } from '../support/raw-client.ts';
 import { useStage } from '../support/stage.ts';
 
 const stage = useStage({ databases: { one: 'pool_size = 1', two: 'pool_size = 2' } });
@@ -169,16 +170,30 @@ describe('a statement that would return other columns than its client was told',
   const described = m.describeStatement('all');
   let texts = 0;
 
+  type Way = (client: RawClient, ddl: string) => Promise<unknown>;
+  const shown: Way = (client, ddl) => client.query(ddl);
+  const unseen: readonly Way[] = [
+    (_, ddl) => stage().sql(ddl),
+    (client, ddl) =>
+      client.query(
+        `DO 'BEGIN EXECUTE convert_from(''\\x${Buffer.from(ddl).toString('hex')}'', ''UTF8''); END'`,
+      ),
+  ];
+
   /** Prepared (and `said`) on one server, and after `ddl` run on another one. */
-  async function elsewhere(ddl: string, said: readonly Buffer[]): Promise<string[]> {
+  async function elsewhere(ddl: string, said: readonly Buffer[], change = shown): Promise<string[]> {
     await stage().sql('DROP TABLE IF EXISTS changing; CREATE TABLE changing AS SELECT 1 AS a');
     const [client, changing] = [await stage().login('two'), await stage().login('two')];
     const all = `SELECT * FROM changing -- ${String(++texts)}`;
     await client.ask([m.parse('all', all), ...said, m.run('SELECT pg_backend_pid()'), m.sync]);
     const held = await occupy(stage(), 'two');
-    await changing.query(ddl);
+    await change(changing, ddl);
     const lines = await tell(client.ask([m.runNamed('all'), m.sync]));
     assert.deepEqual(await tell(client.ask([m.runNamed('all'), m.sync])), lines);
+    if (lines[0] === CHANGED[0]) {
+      const asked = await tell(client.ask([m.describeStatement('all'), m.sync]));
+      assert.deepEqual(asked, ['t 0000', ...CHANGED]);
+    }
     await held.letGo();
     const fresh = [m.closeStatement('all'), m.parse('all', all), m.runNamed('all'), m.sync];
     assert.deepEqual(m.errorsOf(await client.ask(fresh)), []);
@@ -195,7 +210,28 @@ describe('a statement that would return other columns than its client was told',
       'DROP TABLE changing; CREATE TABLE changing (a int8)',
     ]) {
       assert.deepEqual(await elsewhere(ddl, [described]), CHANGED, ddl);
+      for (const change of unseen) assert.deepEqual(await elsewhere(ddl, [described], change), CHANGED, ddl);
     }
+  });
+
+  test('is told anew to who prepares it where it was not there, whoever else was told', async () => {
+    await stage().sql('CREATE TABLE unseen AS SELECT 1 AS a');
+    const all = [m.parse('all', 'SELECT * FROM unseen'), described, m.sync];
+    const [before, after] = [await stage().login('two'), await stage().login('two')];
+    assert.deepEqual(await tell(before.ask(all)), ['1', 't 0000', 'T a:23', 'Z I']);
+    const held = await occupy(stage(), 'two');
+    await stage().sql('ALTER TABLE unseen ADD COLUMN b int');
+    assert.deepEqual(await tell(after.ask(all)), ['1', 't 0000', 'T a:23|b:23', 'Z I']);
+    await held.letGo();
+    for (let round = 0; round < 2; round++) {
+      const other = await occupy(stage(), 'two');
+      const run = await tell(after.ask([m.runNamed('all'), m.sync]));
+      assert.deepEqual(run, ['2', 'D 1|NULL', 'C SELECT 1', 'Z I']);
+      assert.deepEqual(await tell(before.ask([m.runNamed('all'), m.sync])), CHANGED);
+      await other.letGo();
+    }
+    before.quit();
+    after.quit();
   });
 
   test('is parsed again if its client was told nothing of them', async () => {
