@@ -418,7 +418,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     const tag = chunk.toString('latin1', tagAt, end - 1);
     if (tag === 'RESET' || tag === 'DISCARD ALL') this.#resetSeen = true;
     const isTemporary = this.settling.suspicion.takeTemporary(tag);
-    if (changesSchema(chunk, tagAt) && !isTemporary) {
+    if ((changesSchema(chunk, tagAt) && !isTemporary) || this.settling.suspicion.definesIn(tag)) {
       this.#schemaChanging = true;
       this.shared.schema.changed();
     }

@@ -36,7 +36,7 @@ const collected = new FinalizationRegistry((place: string) => {
 
 /**
  * Whether the tag in `bytes` from `at` on is that of a statement that changes a schema: ALTER, CREATE, DROP or IMPORT FOREIGN SCHEMA, told
- * apart from all other tags by their first two letters. What functions and DO do, and SELECT INTO, shows in no tag.
+ * apart from all other tags by their first two letters. What functions do and SELECT INTO shows in no tag, nor what DO does.
  */
 export function changesSchema(bytes: Buffer, at: number): boolean {
   const second = bytes[at + 1];

@@ -69,7 +69,13 @@ const tagHints: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** Of the statement's own transaction, or of the whole server. */
-const neverLasts = Hint.localParsing | Hint.database | Hint.temporaryDdl | Hint.nextval | Hint.sequences;
+const neverLasts =
+  Hint.localParsing |
+  Hint.database |
+  Hint.temporaryDdl |
+  Hint.nextval |
+  Hint.sequences |
+  Hint.innerDefinition;
 
 export class Suspicion {
   bits = 0;
@@ -129,6 +135,11 @@ export class Suspicion {
       if (this.functions.size < MAX_REMEMBERED) this.functions.add(name);
       else this.bits |= Hint.opaque;
     }
+  }
+
+  /** A statement with this tag may have changed the schema inside. */
+  definesIn(tag: string): boolean {
+    return tag === 'DO' && (this.bits & Hint.innerDefinition) !== 0;
   }
 
   /** A statement with this tag has made something that nobody else sees, by its text. */

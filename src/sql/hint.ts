@@ -34,6 +34,8 @@ export const Hint = {
   removes: 16_384,
   /** set_config with a name that the text does not show. */
   hiddenName: 32_768,
+  /** A string says CREATE, ALTER or DROP, and may be run: the tag of a DO does not tell what it has changed. */
+  innerDefinition: 65_536,
 } as const;
 
 export interface StatementHints {

@@ -1,6 +1,6 @@
 /** Hints of a text: the one way into this folder. */
 import { Hint, type StatementHints } from './hint.ts';
-import { customNamesIn } from './inner-names.ts';
+import { customNamesIn, definesInside } from './inner-names.ts';
 import { Lexer, type Lexing } from './lexer.ts';
 import { StatementReader } from './statement-reader.ts';
 
@@ -64,14 +64,13 @@ export function hintsOf(bytes: Buffer, start: number, end: number, lexing: Lexin
   return reader.finish();
 }
 
-/** The same, and where anything may be set, the custom settings that its strings seem to name. */
+/** The same, and where anything may be run, what its strings seem to define, and the custom settings that they seem to name. */
 export function hintsOfWhole(bytes: Buffer, start: number, end: number, lexing: Lexing): StatementHints {
   const hints = hintsOf(bytes, start, end, lexing);
-  return (hints.bits & Hint.opaque) === 0 ? hints : withNamesInside(hints, customNamesIn(bytes, start, end));
-}
-
-function withNamesInside(hints: StatementHints, inside: readonly string[]): StatementHints {
-  if (inside.length === 0) return hints;
-  const names = [...new Set([...hints.names, ...inside])];
-  return { ...hints, bits: hints.bits | Hint.settings, names };
+  if ((hints.bits & Hint.opaque) === 0) return hints;
+  const inside = customNamesIn(bytes, start, end);
+  const named = inside.length === 0 ? 0 : Hint.settings;
+  const defined = definesInside(bytes, start, end) ? Hint.innerDefinition : 0;
+  if ((named | defined) === 0) return hints;
+  return { ...hints, bits: hints.bits | named | defined, names: [...new Set([...hints.names, ...inside])] };
 }

@@ -1,5 +1,5 @@
 /**
- * Names of custom settings inside strings: in the body of a DO, or in a text that a function runs. Nothing lists the custom settings of
+ * What strings say, which may be the body of a DO or a text that a function runs: DDL, and names of custom settings. Nothing lists the custom settings of
  * a session, so that one whose name is not seen anywhere would be lost. Others need no name: everything that is set is asked for.
  */
 
@@ -12,6 +12,12 @@ const patterns = [
   new RegExp(String.raw`\b(?:set|reset)\s+(?:session\s+)?${name}`, 'gi'),
   new RegExp(String.raw`\bset_config\s*\(\s*'+${name}'`, 'gi'),
 ];
+
+const definition = /\b(?:create|alter|drop)\s/i;
+
+/** Whether what is in its strings may change a schema. */
+export const definesInside = (bytes: Buffer, start: number, end: number): boolean =>
+  definition.test(bytes.toString('latin1', start, Math.min(end, start + MAX_TEXT)));
 
 /** In lower case. What is no setting does no harm: it has no value. */
 export function customNamesIn(bytes: Buffer, start: number, end: number): string[] {

@@ -97,6 +97,8 @@ describe('a statement that several clients have', () => {
     const [old, changing] = [await stage().login('one'), await stage().login('one')];
     await old.ask([m.parse('all', ALL), m.runNamed('all'), m.sync]);
     const changes = [
+      [m.query("DO 'BEGIN ALTER TABLE growing ADD COLUMN z int; END'")],
+      [m.run("DO 'BEGIN ALTER TABLE growing ADD COLUMN y int; END'"), m.sync],
       [m.query('ALTER TABLE growing ADD COLUMN b int')],
       [m.run('ALTER TABLE growing ADD COLUMN c int'), m.sync],
       [m.query('BEGIN; ALTER TABLE growing ADD COLUMN d int; COMMIT')],
@@ -104,7 +106,7 @@ describe('a statement that several clients have', () => {
     for (const [n, ddl] of changes.entries()) {
       await changing.ask(ddl);
       const fresh = await stage().login('one');
-      const columns = ['a', 'b', 'c', 'd'].slice(0, n + 2);
+      const columns = ['a', 'z', 'y', 'b', 'c', 'd'].slice(0, n + 2);
       assert.deepEqual(
         await tell(fresh.ask([m.parse('all', ALL), m.describeStatement('all'), m.runNamed('all'), m.sync])),
         ['1', 't 0000', `T ${columns.map((column) => `${column}:23`).join('|')}`, '2', 'C SELECT 0', 'Z I'],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { customNamesIn } from '../../src/sql/inner-names.ts';
+import { customNamesIn, definesInside } from '../../src/sql/inner-names.ts';
 
 /** With what an unlucky reader would take for more of the text around it. */
 function namesIn(text: string): string[] {
@@ -10,6 +10,16 @@ function namesIn(text: string): string[] {
   const start = Buffer.byteLength("set_config('out.side', ");
   return customNamesIn(bytes, start, start + Buffer.byteLength(text));
 }
+
+describe('a text', () => {
+  test('defines something inside if it says so, whatever it is', () => {
+    const defines = (text: string): boolean => definesInside(Buffer.from(text), 0, Buffer.byteLength(text));
+    for (const text of ["'ALTER TABLE t'", '$$create\ntable t()$$', "execute 'drop  table t'"])
+      assert.ok(defines(text), text);
+    for (const text of ['', 'create', "'recreate table'", 'created at', 'altered', 'no drops here'])
+      assert.ok(!defines(text), text);
+  });
+});
 
 describe('the custom settings that a text names', () => {
   test('are those that SET, RESET and set_config name, however it is written', () => {
