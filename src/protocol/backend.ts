@@ -85,12 +85,16 @@ export function errorResponse(error: ClientError): Buffer {
   return writer.take();
 }
 
-export function noticeResponse(message: string, detail?: string): Buffer {
+export function noticeResponse(
+  message: string,
+  detail?: string,
+  sqlState: SqlState = SqlState.successfulCompletion,
+): Buffer {
   const writer = new FrameWriter();
   writeFields(writer, Backend.noticeResponse, [
     ['S', 'NOTICE'],
     ['V', 'NOTICE'],
-    ['C', SqlState.successfulCompletion],
+    ['C', sqlState],
     ['M', message],
     ['D', detail],
   ]);

@@ -15,6 +15,7 @@ export const SqlState = {
   duplicateStatement: '42P05',
   insufficientPrivilege: '42501',
   syntaxError: '42601',
+  nameTooLong: '42622',
   undefinedObject: '42704',
   tooManyConnections: '53300',
   configurationLimitExceeded: '53400',

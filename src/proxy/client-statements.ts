@@ -48,6 +48,7 @@ import {
   resultChanged,
   tooLarge,
   tooMany,
+  truncated,
   withName,
 } from './statement-messages.ts';
 
@@ -126,7 +127,7 @@ export class ClientStatements implements UnnamedHolder {
     const deallocated = deallocationIn(chunk, textAt, end);
     if (deallocated !== undefined && !server.owed.skipping && (!server.owed.batchOpen || server.replaying)) {
       if (othersUnanswered(server)) return 'waits';
-      if (this.#deallocate(server, deallocated)) {
+      if (this.#deallocate(server, deallocated, true)) {
         this.unnamed = noUnnamed;
         server.unnamed = undefined;
         server.owed.push(Owed.sync);
@@ -265,7 +266,7 @@ export class ClientStatements implements UnnamedHolder {
     const statement = this.#executed(server, chunk, start, end);
     if (statement?.deallocates !== undefined) {
       if (othersUnanswered(server)) return 'waits';
-      if (this.#deallocate(server, statement.deallocates)) return 'sent';
+      if (this.#deallocate(server, statement.deallocates, false)) return 'sent';
     }
     const change = statement?.forgetsAll === true ? this.#forgetAll(server) : undefined;
     return asItIs(server, Owed.execute, chunk, start, end, change);
@@ -449,14 +450,18 @@ export class ClientStatements implements UnnamedHolder {
     return 'sent';
   }
 
-  /** Ends a name by DEALLOCATE, which is answered in its turn. False: the server is to say what there is to say. */
-  #deallocate(server: ServerSession, name: string): boolean {
+  /**
+   * Ends a name by DEALLOCATE, which is answered in its turn. False: the server is to say what there is to say. `unread`: it has not read
+   * the text before, as it does in answer to Parse.
+   */
+  #deallocate(server: ServerSession, name: string, unread: boolean): boolean {
     if (mayFail(server)) return false;
     const key = statementKey(name);
     const named = this.#names?.get(key) ?? nobodys(key);
     if (named === undefined) return false;
+    if (unread && key !== name) this.#client.out.insert(truncated(name));
     if (named.statement === missingStatement) {
-      server.owed.push(Owed.describe, new NamedStatement(name, missingStatement));
+      server.owed.push(Owed.describe, new NamedStatement(key, missingStatement));
       server.out.insert(describeBytes(missingStatement));
       return true;
     }

@@ -1,12 +1,17 @@
 /** Messages about prepared statements, with the names that statements have on servers, and errors with those that their clients know. */
-import { errorResponse } from '../protocol/backend.ts';
+import { errorResponse, noticeResponse } from '../protocol/backend.ts';
 import type { ErrorFields } from '../protocol/error-fields.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { FrameWriter } from '../protocol/frame-writer.ts';
 import { writeClose } from '../protocol/frontend.ts';
 import { Backend, Frontend, HEADER_SIZE } from '../protocol/message-types.ts';
 import { SqlState } from '../protocol/sql-state.ts';
-import { givenName, type PreparedStatement, type SharedStatements } from '../session/prepared-statements.ts';
+import {
+  givenName,
+  type PreparedStatement,
+  type SharedStatements,
+  statementKey,
+} from '../session/prepared-statements.ts';
 import type { ServerStatements } from '../session/server-statements.ts';
 import type { NamedStatement } from '../session/statement-changes.ts';
 
@@ -119,6 +124,14 @@ export const tooLarge = (size: number): Buffer =>
       detail: `Its definition has ${size} bytes.`,
       hint: 'Use the unnamed statement, or session pooling.',
     }),
+  );
+
+/** To who writes more of a name in SQL than counts. */
+export const truncated = (name: string): Buffer =>
+  noticeResponse(
+    `identifier "${name}" will be truncated to "${statementKey(name)}"`,
+    undefined,
+    SqlState.nameTooLong,
   );
 
 /** Whether PostgreSQL has found that a statement returns other columns now than when it was parsed. */

@@ -15,7 +15,7 @@ export const forgetsAll = (bytes: Buffer, at: number, end: number): boolean =>
   mayDrop(bytes, at) && dropsAll.test(bytes.toString('latin1', at, Math.min(end, at + 64)));
 const dropsAll = /^[ \t\n\r\f]*(?:discard|deallocate(?:[ \t\n\r\f]+prepare)?)[ \t\n\r\f]+all[ \t\n\r\f;]*\0/i;
 
-/** The name that this SQL deallocates, as PostgreSQL understands it, if it is one DEALLOCATE of one name and nothing else. Its bytes as Latin-1. */
+/** The name that this SQL deallocates, as PostgreSQL understands it, if it is one DEALLOCATE of one name and nothing else. Its bytes as Latin-1, all of them. */
 export function deallocationIn(bytes: Buffer, at: number, end: number): string | undefined {
   if (!mayDrop(bytes, at)) return undefined;
   const textEnd = bytes.subarray(at, Math.min(end, at + MAX_TEXT)).indexOf(0);

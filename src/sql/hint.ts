@@ -53,7 +53,7 @@ export interface StatementHints {
   readonly setStatements: number;
   /**
    * Set if all there is to the text is DEALLOCATE [PREPARE] name: where the name stands, in bytes from the start of the text
-   * and with its quotes, and how PostgreSQL reads it (one character a byte): unquoted, folded, cut to 63 bytes.
+   * and with its quotes, and how PostgreSQL reads it (one character a byte): unquoted, folded, not yet cut to 63 bytes.
    */
   readonly deallocates: { readonly start: number; readonly end: number; readonly name: string } | undefined;
 }

@@ -167,5 +167,5 @@ export function readDeallocate(
   const { text, start, end } = named;
   // Where a long name is cut depends on its characters.
   if (text.length > MAX_IDENTIFIER && /[^ -~]/.test(text)) return undefined;
-  return { start, end, name: text.slice(0, MAX_IDENTIFIER) };
+  return { start, end, name: text };
 }

@@ -268,6 +268,18 @@ describe('a named prepared statement', () => {
       }
       return lines;
     },
+    'DEALLOCATE of a name that is too long says so': async (client) => {
+      const lines: string[] = [];
+      const long = `n${'_N'.repeat(40)}`;
+      for (const name of [long, `"${long}"`, `OSTLER_${long}`]) {
+        const prepared = name.startsWith('"') ? long : name.toLowerCase();
+        for (const end of [[m.query(`DEALLOCATE ${name}`)], [m.run(`DEALLOCATE ${name}`), m.sync]]) {
+          lines.push(...(await tell(client.ask([m.parse(prepared, 'SELECT 27'), m.sync]))));
+          lines.push(...(await tell(client.ask(end))), ...(await tell(client.ask(end))));
+        }
+      }
+      return lines;
+    },
     'DEALLOCATE of a name is not undone by a ROLLBACK, but by an error that skips it': async (client) => [
       ...(await tell(client.ask([m.parse('d1', 'SELECT 24'), m.parse('d2', 'SELECT 25'), m.sync]))),
       ...(await tell(client.ask([m.run('SELECT 1/0'), m.run('DEALLOCATE d1'), m.sync]))),

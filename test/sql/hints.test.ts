@@ -352,7 +352,7 @@ describe('the statement that a text deallocates', () => {
     assert.deepEqual(deallocated(`deallocate ${'x'.repeat(70)}`), {
       start: 11,
       end: 81,
-      name: 'x'.repeat(63),
+      name: 'x'.repeat(70),
     });
     assert.deepEqual(deallocated('deallocate É'), {
       start: 11,
