@@ -88,8 +88,8 @@ export class ClientStatements implements UnnamedHolder {
   #unnamedIn: number | undefined;
   #bound: Bound | undefined;
   #variants: StatementVariants | undefined;
-  /** A server has been asked what a statement returns. */
-  #asking = false;
+  /** What a server has been asked last: what a statement returns. */
+  #asked: NamedStatement | undefined;
   /** The message that is being streamed was refused: the rest of it is for nobody. */
   #dropping = false;
 
@@ -110,8 +110,8 @@ export class ClientStatements implements UnnamedHolder {
   /** Whether what waits has to go on waiting. */
   stillWaits(server: ServerSession): boolean {
     const { owed } = server;
-    this.#asking &&= owed.size > 0 && !owed.copyIn && !owed.doubtful;
-    return this.#asking || othersUnanswered(server);
+    const isAsked = this.#asked !== undefined && owed.owes(this.#asked) && !owed.copyIn && !owed.doubtful;
+    return isAsked || othersUnanswered(server);
   }
 
   /** The client is on `server` and has no temporary objects any more: its copies there are not used again. */
@@ -384,10 +384,11 @@ export class ClientStatements implements UnnamedHolder {
     const { statement } = named;
     if (statement.result !== undefined && server.statements.presence(statement) === 'usable') return true;
     this.#prepare(server, statement, limit);
-    server.owed.push(Owed.describe | OWN, named);
+    // One of its own, so that what the client says of the statement is told from this question.
+    this.#asked = new NamedStatement(named.name, statement);
+    server.owed.push(Owed.describe | OWN, this.#asked);
     server.out.insert(describeBytes(statement));
     server.out.insert(flushBytes);
-    this.#asking = true;
     return false;
   }
 

@@ -130,6 +130,11 @@ export class OwedReplies<Ref> {
     }
   }
 
+  /** The message that `ref` went with has not been answered. */
+  owes(ref: Ref): boolean {
+    return this.#size > 0 && this.#refs.includes(ref);
+  }
+
   /** No message that is still to be answered can begin, end or fail a transaction by what it runs. */
   get runsNothing(): boolean {
     for (let index = 0; index < this.#size; index++) {

@@ -402,3 +402,25 @@ describe('OwedReplies', () => {
     assert.equal(owed.settled, false);
   });
 });
+
+test('a message is owed from when it is sent until it is answered or skipped', () => {
+  const owed = new OwedReplies<object>(() => undefined);
+  const [first, second, third] = [{}, {}, {}];
+  owed.push(Owed.describe, first);
+  owed.push(Owed.describe, second);
+  owed.push(Owed.describe, third);
+  assert.deepEqual(
+    [first, second, third].map((ref) => owed.owes(ref)),
+    [true, true, true],
+  );
+  owed.reply(Backend.noData);
+  assert.deepEqual(
+    [first, second, third].map((ref) => owed.owes(ref)),
+    [false, true, true],
+  );
+  owed.error();
+  assert.deepEqual(
+    [first, second, third].map((ref) => owed.owes(ref)),
+    [false, false, false],
+  );
+});
