@@ -18,6 +18,7 @@ password = "b"`,
 });
 
 const PID = 'SELECT pg_backend_pid() AS pid';
+const SLEEPERS = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(60)'";
 
 /** What a failing test left open must not keep the next one, or the file, waiting. */
 const opened = new Set<pg.Client>();
@@ -234,6 +235,10 @@ describe('KILL_CLIENT', () => {
           (each) => each['application_name'] === `victim ${column}` && each['state'] === 'active',
         ),
       );
+      // A cancel that comes before the query has begun is lost on PostgreSQL.
+      await until(async () => (await stage().sql(SLEEPERS)).length > 0, {
+        what: 'PostgreSQL runs the query',
+      });
       await run(`KILL_CLIENT ${String(found[column])}`);
       const error = await running;
       assert.deepEqual([error.code, error.message], ['57P01', 'admin forced disconnect']);
