@@ -5,10 +5,10 @@ import type pg from 'pg';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
 import { connect, usePostgres } from '../support/postgres.ts';
 
-describe('a database that nobody is connected to', () => {
+/** PostgreSQL waits for five seconds before it says that somebody is connected; the others need not wait for that. */
+describe('a database that nobody is connected to', { concurrency: true }, () => {
   const postgres = usePostgres();
   let daemon: Daemon;
-  let owner: pg.Client;
 
   before(async () => {
     const { host, port, user, password } = postgres();
@@ -27,10 +27,8 @@ port = ${String(port)}
 password = "${password}"
 `,
     });
-    owner = await join('postgres');
   });
   after(async () => {
-    await owner.end();
     await daemon.stop();
   });
 
@@ -40,7 +38,7 @@ password = "${password}"
   };
 
   /** Made, and left behind with idle servers in it. */
-  const makeAndLeave = async (database: string): Promise<void> => {
+  const makeAndLeave = async (owner: pg.Client, database: string): Promise<void> => {
     await owner.query(`CREATE DATABASE ${database}`);
     const clients = await Promise.all([join(database), join(database)]);
     await Promise.all(
@@ -50,14 +48,17 @@ password = "${password}"
   };
 
   test('is dropped, and made again', async () => {
-    await makeAndLeave('stable');
+    const owner = await join('postgres');
+    await makeAndLeave(owner, 'stable');
     await owner.query('DROP DATABASE stable');
-    await makeAndLeave('stable');
+    await makeAndLeave(owner, 'stable');
     await owner.query({ name: 'drop', text: 'DROP DATABASE stable' });
+    await owner.end();
   });
 
   test('is renamed and copied', async () => {
-    await makeAndLeave('barn');
+    const owner = await join('postgres');
+    await makeAndLeave(owner, 'barn');
     await owner.query('ALTER DATABASE barn RENAME TO shed');
     const client = await join('shed');
     await client.query('CREATE TABLE hay ()');
@@ -68,9 +69,11 @@ password = "${password}"
     await copy.end();
     await owner.query('DROP DATABASE copy');
     await owner.query('DROP DATABASE shed');
+    await owner.end();
   });
 
   test('has somebody connected to it while a client is, whether it has a server or not', async () => {
+    const owner = await join('postgres');
     await owner.query('CREATE DATABASE paddock');
     const client = await join('paddock');
     await client.query('SELECT 1');
@@ -78,5 +81,6 @@ password = "${password}"
     assert.deepEqual((await client.query('SELECT 1 AS one')).rows, [{ one: 1 }]);
     await client.end();
     await owner.query('DROP DATABASE paddock');
+    await owner.end();
   });
 });
