@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -100,9 +100,8 @@ describe('an embedded PostgreSQL', () => {
 
   test('refuses data that another major version has made', async () => {
     const folder = await temporaryFolder();
-    const first = await startEmbeddedPostgres({ folder });
-    await first.stop();
-    await writeFile(join(first.dataDir, 'PG_VERSION'), '9\n');
+    await mkdir(join(folder, 'data'));
+    await writeFile(join(folder, 'data/PG_VERSION'), '9\n');
     await assert.rejects(startEmbeddedPostgres({ folder }), /made by PostgreSQL 9, this is 18/);
   });
 

@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { freePort, portOf } from '../support/ports.ts';
 import { query } from '../support/postgres.ts';
@@ -15,17 +15,16 @@ import { until } from '../support/wait.ts';
 const START = fileURLToPath(new URL('../../src/cli/start.js', import.meta.url));
 
 describe('npm start', () => {
+  /** One for all tests: making a cluster takes longer than anything else here. */
   let folder = '';
   let child: ChildProcess | undefined;
-  beforeEach(async () => {
+  before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'ostler-test-'));
     // Where PostgreSQL's account can enter, so that its data stays inside.
     await chmod(folder, 0o755);
   });
-  afterEach(async () => {
-    child?.kill('SIGKILL');
-    await rm(folder, { recursive: true, force: true, maxRetries: 10 });
-  });
+  afterEach(() => child?.kill('SIGKILL'));
+  after(() => rm(folder, { recursive: true, force: true, maxRetries: 10 }));
 
   /** Runs it as a terminal would, and returns the URL that it tells to paste. */
   async function start(port: number): Promise<URL> {
