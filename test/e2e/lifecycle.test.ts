@@ -16,9 +16,10 @@ const yard = useYard({
       query_wait_timeout: '3s',
     },
     databases: {
-      postgres: { pool_size: 4 },
+      // Which of several idle servers a client gets is asked here: with "track" the audit borrows one of them now and then.
+      postgres: { pool_size: 4, session_state: 'pin' },
+      round: { pool_size: 3, session_state: 'pin' },
       single: { pool_size: 1 },
-      round: { pool_size: 3 },
       session: { pool_mode: 'session', pool_size: 1 },
       forced: { user: 'forced', password: 'in the stable, 3 horses' },
       groomed: {
