@@ -3,6 +3,7 @@
  * direct connection never meet; and three servers behind the pooler that are used in turn.
  */
 import { existsSync } from 'node:fs';
+import { delimiter } from 'node:path';
 import { before } from 'node:test';
 import { query, type Target } from '../support/postgres.ts';
 import { RawClient } from '../support/raw-client.ts';
@@ -17,21 +18,15 @@ export interface Server {
   readonly missing?: string;
 }
 
-const FIFTEEN = '/usr/lib/postgresql/15/bin';
-/** Everything twice takes its time: only where it is asked for. */
-const older = process.env['OSTLER_OLDER_POSTGRES'] === '1';
-function whyNotFifteen(): { missing?: string } {
-  if (!older) return { missing: 'OSTLER_OLDER_POSTGRES=1 is not said' };
-  return existsSync(FIFTEEN) ? {} : { missing: `there is no ${FIFTEEN}` };
-}
-export const SERVERS: readonly Server[] = [
-  { name: 'the embedded PostgreSQL' },
-  {
-    name: 'PostgreSQL 15',
-    programs: FIFTEEN,
-    ...whyNotFifteen(),
-  },
-];
+/** Everything once more takes its time: only where it is asked for, by the folders of other versions' programs. */
+const folders = (process.env['OSTLER_OLDER_POSTGRES'] ?? '')
+  .split(delimiter)
+  .filter((folder) => folder !== '');
+const inFolder = (programs: string): Server => {
+  const name = `the PostgreSQL in ${programs}`;
+  return existsSync(programs) ? { name, programs } : { name, programs, missing: 'there is no such folder' };
+};
+export const SERVERS: readonly Server[] = [{ name: 'the embedded PostgreSQL' }, ...folders.map(inFolder)];
 
 /** A database of the pooler's. */
 export interface Entry {
