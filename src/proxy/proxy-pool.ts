@@ -406,11 +406,14 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   /** At most once a second: what an idle server carries is compared with what it is known to carry. */
   #audit(now: number): void {
     if (this.policy !== 'track' || now - this.#auditedAt < AUDIT_PERIOD) return;
-    const server = this.pool
+    // Of those that have been used since, the one that was looked at longest ago: no server is so busy that others are never looked at.
+    const [server] = this.pool
       .servers()
-      .find((each) => each.state.kind === 'idle' && each.linkNumber !== each.auditedLink && isKnown(each));
+      .filter((each) => each.state.kind === 'idle' && each.linkNumber !== each.auditedLink && isKnown(each))
+      .toSorted((one, other) => one.auditedAt - other.auditedAt);
     if (server === undefined || !this.pool.hold(server, 'check')) return;
     this.#auditedAt = now;
+    server.auditedAt = now;
     server.auditedLink = server.linkNumber;
     audit(server, (found) => {
       if (found !== undefined) {

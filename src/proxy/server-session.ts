@@ -101,6 +101,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   mayHaveLeftovers = false;
   /** The link after which its session was compared with what it is known to carry. */
   auditedLink = 0;
+  /** When that was, in monotonic ms. */
+  auditedAt = 0;
   /** The linked client has run something that may have drawn from a sequence. */
   mayHaveDrawn = false;
   /** Which of our own statements are prepared. */
