@@ -98,6 +98,8 @@ export class PoolerStats {
   readonly pins = new ReasonCounter(PIN_REASONS);
   /** Questions to servers about what a session has set. */
   sessionProbes = 0;
+  /** How often nothing had changed when they were answered. */
+  needlessProbes = 0;
 
   /** Connections that ended without a byte, as TCP health checks do: counted, never logged. */
   zeroByteConnections = 0;

@@ -236,6 +236,11 @@ function processWide(source: MetricsSource): MetricFamily[] {
     counter('ostler_session_probes_total', 'Questions to servers about what a session has set', () =>
       single(pooler.sessionProbes),
     ),
+    counter(
+      'ostler_session_probes_needless_total',
+      'Such questions after which nothing was known to have changed',
+      () => single(pooler.needlessProbes),
+    ),
     counter('ostler_refused_connections_total', 'Connections turned away', by('reason', pooler.refusals)),
     counter('ostler_accepted_connections_total', 'Connections accepted', () =>
       single(pooler.acceptedConnections),

@@ -12,7 +12,7 @@ import { type Batch, GuestBatch, noGuests } from '../session/guest-statements.ts
 import { sync } from '../protocol/frontend.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { InternedMap } from '../session/interned-map.ts';
-import { type PinReason, pinAfter } from '../session/pins.ts';
+import { hasSameReasons, type PinReason, pinAfter } from '../session/pins.ts';
 import { type Findings, type Probe, probeOf, type Questions, readProbe } from '../session/probe.ts';
 import { hasTooMany, isPlainName, onlyResets, questionsOf } from '../session/questions.ts';
 import { IDLE_SESSION_TIMEOUT, isIdentity } from '../session/replay.ts';
@@ -179,7 +179,10 @@ export class Settling {
         return false;
       }
     }
+    const before = { state: client.sessionState, carried: this.#server.sessionState, pin: client.pin };
     this.#learn(client, findings);
+    const isSame = client.sessionState === before.state && this.#server.sessionState === before.carried;
+    if (isSame && hasSameReasons(client.pin, before.pin)) this.#tracking.stats.needlessProbes++;
     return true;
   }
 

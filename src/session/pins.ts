@@ -56,6 +56,9 @@ export function pinAfter(before: Pin | undefined, found: readonly PinReason[], n
   return { reasons: PIN_REASONS.filter((reason) => reasons.has(reason)), since: before?.since ?? now };
 }
 
+export const hasSameReasons = (one: Pin | undefined, other: Pin | undefined): boolean =>
+  one?.reasons.join() === other?.reasons.join();
+
 /** How a server is cleaned of what a client may have left there; "nothing" but closing it helps, "all" of its prepared statements go too. */
 export function cleaningOf(reasons: readonly PinReason[]): 'sweep' | 'all' | 'nothing' {
   if (reasons.some((reason) => uncleanable.has(reason))) return 'nothing';

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as m from '../support/messages.ts';
+import { metricsAt } from '../support/metrics.ts';
 import { freePort } from '../support/ports.ts';
 import { type RawClient } from '../support/raw-client.ts';
 import { useStage } from '../support/stage.ts';
@@ -14,13 +15,10 @@ const stage = useStage({
   env: { OSTLER__OSTLER__HTTP_PORT: String(httpPort) },
 });
 
+const metric = async (name: string): Promise<number> => (await metricsAt(httpPort))(name);
 /** Questions that were asked of servers until now. */
-async function probes(): Promise<number> {
-  const response = await fetch(`http://127.0.0.1:${String(httpPort)}/metrics`);
-  const found = /^ostler_session_probes_total (\d+)$/m.exec(await response.text());
-  assert.ok(found !== null);
-  return Number(found[1]);
-}
+const probes = (): Promise<number> => metric('ostler_session_probes_total');
+const needless = (): Promise<number> => metric('ostler_session_probes_needless_total');
 
 /** Whether the server has been given a state: what that takes stays prepared. (The audit of idle servers prepares other statements.) */
 const wasGiven = async (client: RawClient): Promise<boolean> =>
@@ -64,10 +62,32 @@ describe('nothing is asked', () => {
 
 test('a function that never leaves anything is asked about less and less often', async () => {
   const client = await stage().login('one');
-  const before = await probes();
+  const before = { probes: await probes(), needless: await needless() };
   for (let n = 0; n < 64; n++) await client.query('SELECT double(1)');
-  const asked = (await probes()) - before;
+  // What was asked last has been answered when the next is.
+  await client.query('SELECT 1');
+  const asked = (await probes()) - before.probes;
   assert.ok(asked >= 32 && asked <= 36, String(asked));
+  assert.equal((await needless()) - before.needless, asked);
+  client.quit();
+});
+
+test('what is asked about is needless only if nothing has changed', async () => {
+  const client = await stage().login('one');
+  const before = await needless();
+  const changes = [
+    `SET work_mem = '5MB'`,
+    'RESET work_mem',
+    'LISTEN hay',
+    'UNLISTEN hay',
+    'SET ROLE pg_monitor',
+  ];
+  for (const sql of changes) await client.query(sql);
+  await client.query('SELECT 1');
+  assert.equal(await needless(), before);
+  for (const sql of ['SET ROLE pg_monitor', 'DO $$ BEGIN END $$']) await client.query(sql);
+  await client.query('SELECT 1');
+  assert.equal(await needless(), before + 2);
   client.quit();
 });
 

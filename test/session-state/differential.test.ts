@@ -9,7 +9,7 @@
  */
 import { describe, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { type Entry, SERVERS, usePlaygrounds } from './playground.ts';
+import { type Entry, SERVERS, type Tally, usePlaygrounds } from './playground.ts';
 import { type Outcome, play } from './runner.ts';
 import { script } from './steps.ts';
 
@@ -55,16 +55,23 @@ for (const server of SERVERS) {
             plugins: [fc.interruptAfterTimeLimit(timeLimit)],
           },
         );
-        tell(t, outcomes);
+        tell(t, outcomes, await place.tally());
       });
     }
   });
 }
 
-function tell(t: TestContext, outcomes: readonly Outcome[]): void {
+function tell(t: TestContext, outcomes: readonly Outcome[], { rests, asked, needless }: Tally): void {
   const sum = (count: (outcome: Outcome) => number): string =>
     String(outcomes.reduce((total, outcome) => total + count(outcome), 0));
   t.diagnostic(
     `${sum(({ steps }) => steps)} steps, ${sum(({ looks }) => looks)} looks, ${sum(({ healed }) => Number(healed))} scripts ended by a healed statement`,
   );
+  // That no question was missing where one was due is what the scripts have shown.
+  t.diagnostic(
+    `${String(rests)} times at rest, ${String(asked)} questions, ${String(needless)} needless (${percent(needless, asked)})`,
+  );
 }
+
+const percent = (part: number, whole: number): string =>
+  `${whole === 0 ? '0' : ((100 * part) / whole).toFixed(0)} %`;

@@ -5,6 +5,8 @@
 import { existsSync } from 'node:fs';
 import { delimiter } from 'node:path';
 import { before } from 'node:test';
+import { metricsAt } from '../support/metrics.ts';
+import { freePort } from '../support/ports.ts';
 import { query, type Target } from '../support/postgres.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { type Stage, useStage } from '../support/stage.ts';
@@ -47,10 +49,20 @@ export interface Playground {
   readonly restores: boolean;
   /** Brings all servers and tables back to what they were at first. No session may be left. */
   makeNew(): Promise<void>;
+  /** Of all that has been played here. */
+  tally(): Promise<Tally>;
+}
+
+/** How often sessions were at rest, after how many of these times their server was asked, and how often that was needless. */
+export interface Tally {
+  readonly rests: number;
+  readonly asked: number;
+  readonly needless: number;
 }
 
 const SERVER_COUNT = 3;
 const DIRECT = 'direct';
+const httpPort = await freePort();
 
 /** One daemon with all of these entries; what is returned works inside tests and hooks of the calling `describe`. */
 export function usePlaygrounds(
@@ -67,6 +79,7 @@ password = "b"`,
     databases: Object.fromEntries(
       entries.map((entry) => [entry.name, `pool_size = ${String(sizeOf(entry))}\n${entry.pooling}`]),
     ),
+    env: { OSTLER__OSTLER__HTTP_PORT: String(httpPort) },
     schema: `CREATE ROLE alice; CREATE ROLE bob; ${SCHEMA}`,
     postgres: {
       ...(server.programs === undefined ? {} : { programs: server.programs }),
@@ -87,6 +100,7 @@ const directTo = ({ postgres }: Stage): Target => ({ ...postgres, database: DIRE
 async function prepare(stage: Stage, { name, lasting, restores }: Entry): Promise<Playground> {
   const direct = directTo(stage);
   const pooled = stage.through(name);
+  const begun = await tally(name);
   const straight = await RawClient.login(direct, { application_name: 'watcher' });
   const console = await stage.login('pgbouncer', { user: 'boss' });
   /** As many as there are servers: if all of them have one, every server is new and clean. */
@@ -106,5 +120,23 @@ async function prepare(stage: Stage, { name, lasting, restores }: Entry): Promis
       }
       await Promise.all([straight.query(TABLES), crew[0]?.query(TABLES)]);
     },
+    tally: async () => {
+      const now = await tally(name);
+      return {
+        rests: now.rests - begun.rests,
+        asked: now.asked - begun.asked,
+        needless: now.needless - begun.needless,
+      };
+    },
+  };
+}
+
+/** Questions are counted for all databases together, of which one at a time is played in. */
+async function tally(database: string): Promise<Tally> {
+  const metric = await metricsAt(httpPort);
+  return {
+    rests: metric('pgbouncer_stats_totals_sql_transactions_pooled_total', `database="${database}"`),
+    asked: metric('ostler_session_probes_total'),
+    needless: metric('ostler_session_probes_needless_total'),
   };
 }
