@@ -2,8 +2,10 @@
  * A look at what an idle server carries, beside what it is known to carry. State that a trigger or a view has set shows in no text and no
  * tag, so that nobody asks for it; what is found here has been there for every client since.
  */
+import type { ErrorFields } from '../protocol/error-fields.ts';
 import { sync } from '../protocol/frontend.ts';
-import { GuestBatch } from '../session/guest-statements.ts';
+import { SqlState } from '../protocol/sql-state.ts';
+import { GuestBatch, noGuests } from '../session/guest-statements.ts';
 import type { ServerSession } from './server-session.ts';
 
 /** `server` is idle and held. `done` hears what nobody knew of, in words; undefined = nothing. */
@@ -19,7 +21,7 @@ export function audit(server: ServerSession, done: (found: string | undefined) =
   const state = (server.sessionState ?? server.base).over(server.base);
   server.whenSettled(({ error, rows }) => {
     if (error !== undefined) {
-      done(`it cannot be asked: ${error.message}`);
+      failed(server, error, () => done(`it cannot be asked: ${error.message}`));
       return;
     }
     const configured = rows.at(-1)?.[0] ?? undefined;
@@ -43,4 +45,12 @@ export function audit(server: ServerSession, done: (found: string | undefined) =
     done(found.length === 0 ? undefined : found.join(', '));
   });
   server.sendGuests({ ...batch, bytes: Buffer.concat([bytes, sync()]) });
+}
+
+/** The question's own transaction is over before anybody else has the server. */
+function failed(server: ServerSession, { sqlState }: ErrorFields, done: () => void): void {
+  server.guests = noGuests;
+  if (sqlState === SqlState.undefinedStatement) server.doubtStatements();
+  server.unnamed = undefined;
+  server.askQuery('ROLLBACK', done);
 }
