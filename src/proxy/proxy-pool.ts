@@ -409,12 +409,11 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     // Of those that have been used since, the one that was looked at longest ago: no server is so busy that others are never looked at.
     const [server] = this.pool
       .servers()
-      .filter((each) => each.state.kind === 'idle' && each.linkNumber !== each.auditedLink && isKnown(each))
-      .toSorted((one, other) => one.auditedAt - other.auditedAt);
+      .filter((each) => each.state.kind === 'idle' && each.linkNumber !== each.audited.link && isKnown(each))
+      .toSorted((one, other) => one.audited.at - other.audited.at);
     if (server === undefined || !this.pool.hold(server, 'check')) return;
     this.#auditedAt = now;
-    server.auditedAt = now;
-    server.auditedLink = server.linkNumber;
+    server.audited = { link: server.linkNumber, at: now };
     audit(server, (found) => {
       if (found !== undefined) {
         this.#context.logger.warn(

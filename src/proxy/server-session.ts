@@ -99,10 +99,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   lastClientId = 0;
   /** Cursors, locks and the like may be left that nobody has looked for. */
   mayHaveLeftovers = false;
-  /** The link after which its session was compared with what it is known to carry. */
-  auditedLink = 0;
-  /** When that was, in monotonic ms. */
-  auditedAt = 0;
+  /** When its session was compared with what it is known to carry: after which link, and at what time (monotonic ms). */
+  audited = { link: 0, at: 0 };
   /** The linked client has run something that may have drawn from a sequence. */
   mayHaveDrawn = false;
   /** Which of our own statements are prepared. */
@@ -509,7 +507,11 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       this.owner.doubted(this, `session state could not be restored: ${fields.message}`);
       return;
     }
-    if (this.client === undefined) this.#answer.failed(fields);
+    if (this.client === undefined) {
+      // What was to be prepared behind it has not been.
+      this.guests = noGuests;
+      this.#answer.failed(fields);
+    }
     // A statement that was prepared again for the client fails in the client's name.
     if (own && this.client === undefined) return;
     if (fields.severity === 'FATAL' || fields.severity === 'PANIC') this.#fatalSeen = true;
