@@ -65,7 +65,7 @@ function tell(t: TestContext, outcomes: readonly Outcome[], { rests, asked, need
   const sum = (count: (outcome: Outcome) => number): string =>
     String(outcomes.reduce((total, outcome) => total + count(outcome), 0));
   t.diagnostic(
-    `${sum(({ steps }) => steps)} steps, ${sum(({ looks }) => looks)} looks, ${sum(({ healed }) => Number(healed))} scripts ended by a healed statement`,
+    `${sum(({ steps }) => steps)} steps, ${sum(({ looks }) => looks)} looks, ${sum(({ cut }) => Number(cut))} scripts cut short by a statement that was prepared again, or could not be`,
   );
   // That no question was missing where one was due is what the scripts have shown.
   t.diagnostic(

@@ -29,8 +29,8 @@ export interface Outcome {
   readonly steps: number;
   /** At both sessions, which were equal. */
   readonly looks: number;
-  /** A statement was prepared again where PostgreSQL alone has an error; nothing can be compared from there on. */
-  readonly healed: boolean;
+  /** A statement was, or could not be, prepared again where PostgreSQL alone does not need to; nothing can be compared from there on. */
+  readonly cut: boolean;
 }
 
 /** Throws at the first difference; what came through the pooler is the actual, what PostgreSQL says is the expected. */
@@ -44,9 +44,16 @@ export async function play(script: Script, playground: Playground): Promise<Outc
   }
 }
 
-class Healed extends Error {}
+class Cut extends Error {}
 const hasStalePlan = (answers: readonly string[]): boolean =>
   answers.some((line) => /^E .*C:0A000 .*M:cached plan/.test(line));
+
+/** In a transaction that has failed, as `status` says or one of the answers, nothing is prepared: what a statement is that its server has not got, nobody can tell. */
+function cannotBePrepared(expected: readonly string[], actual: readonly string[], status: string): boolean {
+  const at = actual.findIndex((line, n) => line !== expected[n]);
+  const before = expected.slice(0, at).findLast((line) => line.startsWith('Z ')) ?? `Z ${status}`;
+  return before === 'Z E' && /^E .*C:25P02 /.test(actual[at] ?? '');
+}
 
 class Performance {
   readonly #playground: Playground;
@@ -61,7 +68,7 @@ class Performance {
   }
 
   async play({ brings, steps }: Script): Promise<Outcome> {
-    let healed = false;
+    let cut = false;
     try {
       await this.#login(1, brings[0]);
       await this.#login(2, brings[1]);
@@ -74,10 +81,10 @@ class Performance {
       await this.#finish(1);
       await this.#finish(2);
     } catch (error) {
-      if (!(error instanceof Healed)) throw error;
-      healed = true;
+      if (!(error instanceof Cut)) throw error;
+      cut = true;
     }
-    return { steps: this.#steps, looks: this.#looks, healed };
+    return { steps: this.#steps, looks: this.#looks, cut };
   }
 
   async end(): Promise<void> {
@@ -134,6 +141,7 @@ class Performance {
     { pauseAfter = Infinity, reports = true } = {},
   ): Promise<void> {
     const { direct, pooled } = this.#of(who);
+    const { status } = direct;
     const messages = exchanges.flat().map((message) => message.bytes(who));
     direct.send(messages);
     pooled.send(messages.slice(0, pauseAfter));
@@ -144,7 +152,8 @@ class Performance {
     const answersOf = (session: Observer): Promise<string[]> =>
       session.answers(exchanges.length).catch((error: unknown) => [String(error)]);
     let [expected, actual] = await Promise.all([answersOf(direct), answersOf(pooled)]);
-    if (hasStalePlan(expected) && !hasStalePlan(actual)) throw new Healed();
+    if (hasStalePlan(expected) && !hasStalePlan(actual)) throw new Cut();
+    if (cannotBePrepared(expected, actual, status)) throw new Cut();
     if (!reports) [expected, actual] = [withoutKnown(expected), withoutKnown(actual)];
     sameLines(actual, expected, `answers differ at ${title}`);
   }
