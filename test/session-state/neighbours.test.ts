@@ -47,3 +47,22 @@ describe('a client whose prepared statement another one has dropped on their ser
     other.quit();
   });
 });
+
+test('statements that are to be closed wait for the end of a batch that has failed', async () => {
+  const client = await stage().login('one');
+  await client.ask([m.parse('mine', 'SELECT 7'), m.sync]);
+  // From here on each statement of this server may be somebody's own, and is closed when the next is prepared.
+  await client.query('PREPARE q AS SELECT 1');
+  await client.query('DEALLOCATE q');
+  client.send(m.parse('bad', 'SELEKT'), m.flush);
+  await client.upTo('E');
+  client.send(m.parse('next', 'SELECT 8'), m.sync);
+  await client.ready();
+  // The server has skipped it.
+  assert.deepEqual(m.errorsOf(await client.ask([m.runNamed('next'), m.sync])), ['26000']);
+  assert.deepEqual(m.valuesOf(await client.ask([m.parse('next', 'SELECT 8'), m.runNamed('next'), m.sync])), [
+    '8',
+  ]);
+  assert.deepEqual(m.valuesOf(await client.ask([m.runNamed('mine'), m.sync])), ['7']);
+  client.quit();
+});
