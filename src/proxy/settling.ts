@@ -82,7 +82,7 @@ export class Settling {
     return lexingOf(client.told, this.suspicion);
   }
 
-  /** currval or lastval: where an earlier transaction has drawn what it tells, the client keeps its server from the next such on. */
+  /** currval or lastval: where an earlier transaction has drawn what it tells, the client keeps its server from now on. */
   #readsSequence(client: ClientSession): void {
     if (!this.#server.mayHaveDrawn) client.readsSequences = true;
   }
@@ -91,7 +91,8 @@ export class Settling {
   begin(client: ClientSession): boolean {
     const { suspicion } = this;
     if (!suspicion.any) {
-      if (client.readsSequences && this.#server.mayHaveDrawn) this.#conclude(client, ['sequence']);
+      if (client.readsSequences && client.pin?.reasons.includes('sequence') !== true)
+        this.#conclude(client, []);
       suspicion.clear();
       return false;
     }
@@ -258,7 +259,7 @@ export class Settling {
     const { bits } = suspicion;
     const reasons = [...found, ...lastingReasons(bits)];
     if (this.#tracking.policy === 'pin') reasons.push('policy');
-    if (client.readsSequences && this.#server.mayHaveDrawn) reasons.push('sequence');
+    if (client.readsSequences) reasons.push('sequence');
     const unasked = hasTooMany({ suspicion, state: client.sessionState });
     if (unasked || [...suspicion.names].some((name) => !isPlainName(name))) reasons.push('unknown_setting');
     if ((bits & (Hint.functions | Hint.opaque)) !== 0) this.#server.mayHaveLeftovers = true;

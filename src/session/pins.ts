@@ -11,7 +11,7 @@ export const PIN_REASONS = [
   'lock',
   /** A statement of SQL's PREPARE. */
   'prepare',
-  /** The client reads currval or lastval, and has drawn from a sequence. */
+  /** The client reads currval or lastval of earlier transactions: what draws for them may be a trigger or a function that nobody sees. */
   'sequence',
   /** setseed. */
   'seed',

@@ -19,7 +19,12 @@ const databases = {
 };
 const yard = useYard({
   roles: { app: 'SUPERUSER', admin: '' },
-  schema: `CREATE TABLE t (id serial, n int); CREATE SEQUENCE other;
+  schema: `CREATE TABLE t (id serial, n int); CREATE SEQUENCE other; CREATE TABLE single (id serial, n int);
+    CREATE FUNCTION draw() RETURNS int LANGUAGE sql AS $$ SELECT nextval('other')::int $$;
+    CREATE FUNCTION draw_behind() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM draw(); RETURN OLD; END $$;
+    CREATE TABLE drawing AS SELECT generate_series(1, 9) AS n;
+    CREATE TRIGGER draw BEFORE DELETE ON drawing FOR EACH ROW EXECUTE FUNCTION draw_behind();
+    INSERT INTO single VALUES (DEFAULT, 1);
     CREATE FUNCTION behind() RETURNS trigger LANGUAGE plpgsql AS
       $$ BEGIN PERFORM set_config('work_mem', '7MB', false); RETURN NEW; END $$;
     CREATE FUNCTION dropping() RETURNS trigger LANGUAGE plpgsql AS
@@ -194,9 +199,38 @@ test('currval and lastval never tell what another client has drawn', async () =>
   const mine = await value(other, 'SELECT max(id) FROM t WHERE n = 3');
   await one.query('INSERT INTO t (n) VALUES (1)');
   assert.equal(await value(other, 'SELECT lastval()::int'), mine);
+  await Promise.all([leave(one), leave(other)]);
 });
 
 describe('a sequence', () => {
+  const draws = [
+    ['UPDATE … = DEFAULT', 'UPDATE single SET id = DEFAULT'],
+    ['a trigger', 'DELETE FROM drawing WHERE n IN (SELECT min(n) FROM drawing)'],
+    ['a function', 'SELECT draw()'],
+    ['what has failed', `SELECT draw() FROM (SELECT 1) AS one, LATERAL (SELECT 1 / (draw() * 0)) AS two`],
+  ] as const;
+  for (const [what, sql] of draws) {
+    test(`that ${what} has drawn from tells so in a later transaction, from the second time on`, async () => {
+      const [client, other] = [
+        await yard().client({ database: 'sequences' }),
+        await yard().client({ database: 'sequences' }),
+      ];
+      await client.query('SELECT lastval()').catch(() => undefined);
+      for (let n = 0; n < 3; n++) {
+        await client.query(sql).catch(() => undefined);
+        // Without a server of its own the client would be on the other one next.
+        for (let turn = 0; turn < 2; turn++) await other.query('SELECT 1');
+        const sequence = sql.includes('single') ? 'single_id_seq' : 'other';
+        assert.equal(
+          await value(client, 'SELECT lastval()'),
+          await value(other, `SELECT last_value FROM ${sequence}`),
+        );
+      }
+      await leave(client);
+      await leave(other);
+    });
+  }
+
   test('that another client has drawn from tells nothing, however it is asked', async () => {
     const one = await yard().client({ database: 'sequences' });
     const other = await yard().client({ database: 'sequences' });
@@ -214,6 +248,7 @@ describe('a sequence', () => {
       assert.equal(error.code, '55000', last);
       await other.query('ROLLBACK');
     }
+    await Promise.all([leave(one), leave(other)]);
   });
 });
 
