@@ -31,6 +31,14 @@ const MODES: readonly Mode[] = [
   { name: 'session_mode', lasting: true, restores: false, pooling: 'pool_mode = "session"', share: 0.1 },
   { name: 'track', lasting: false, restores: true, pooling: 'session_state = "track"', share: 1 },
   { name: 'strict', lasting: false, restores: true, pooling: 'session_state = "strict"', share: 0.5 },
+  {
+    name: 'plain',
+    lasting: false,
+    restores: true,
+    plain: true,
+    pooling: 'session_state = "track"',
+    share: 0.5,
+  },
   { name: 'pin', lasting: true, restores: true, pooling: 'session_state = "pin"', share: 0.2 },
 ];
 

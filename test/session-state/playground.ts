@@ -10,7 +10,7 @@ import { freePort } from '../support/ports.ts';
 import { query, type Target } from '../support/postgres.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { type Stage, useStage } from '../support/stage.ts';
-import { SCHEMA, TABLES } from './vocabulary.ts';
+import { NO_TABLES, SCHEMA, TABLES } from './vocabulary.ts';
 
 export interface Server {
   readonly name: string;
@@ -37,6 +37,8 @@ export interface Entry {
   readonly lasting: boolean;
   /** What sessions brought at login comes back after RESET: where nobody asks the server, that is not known to be due. */
   readonly restores: boolean;
+  /** Its clients, and those on direct connections, are no superusers. */
+  readonly plain?: boolean;
   /** TOML lines. */
   readonly pooling: string;
 }
@@ -62,6 +64,7 @@ export interface Tally {
 
 const SERVER_COUNT = 3;
 const DIRECT = 'direct';
+const PLAIN = 'plain_user';
 const httpPort = await freePort();
 
 /** One daemon with all of these entries; what is returned works inside tests and hooks of the calling `describe`. */
@@ -75,12 +78,14 @@ query_wait_timeout = "5s"
 query_wait_notify = 0
 server_round_robin = true
 [users.boss]
-password = "b"`,
+password = "b"
+[users.${PLAIN}]
+password = "p"`,
     databases: Object.fromEntries(
       entries.map((entry) => [entry.name, `pool_size = ${String(sizeOf(entry))}\n${entry.pooling}`]),
     ),
     env: { OSTLER__OSTLER__HTTP_PORT: String(httpPort) },
-    schema: `CREATE ROLE alice; CREATE ROLE bob; ${SCHEMA}`,
+    schema: `CREATE ROLE alice; CREATE ROLE bob; CREATE ROLE ${PLAIN} LOGIN IN ROLE alice, bob; ${SCHEMA}`,
     postgres: {
       ...(server.programs === undefined ? {} : { programs: server.programs }),
       files: { 'pg_hba.conf': 'host all all 127.0.0.1/32 trust\n' },
@@ -97,9 +102,12 @@ password = "b"`,
 const sizeOf = ({ lasting }: Entry): number => (lasting ? 8 : SERVER_COUNT);
 const directTo = ({ postgres }: Stage): Target => ({ ...postgres, database: DIRECT });
 
-async function prepare(stage: Stage, { name, lasting, restores }: Entry): Promise<Playground> {
-  const direct = directTo(stage);
-  const pooled = stage.through(name);
+async function prepare(stage: Stage, { name, lasting, restores, plain = false }: Entry): Promise<Playground> {
+  const user = plain ? PLAIN : stage.postgres.user;
+  const direct = { ...directTo(stage), user };
+  const pooled = { ...stage.through(name), user };
+  // They may be somebody else's.
+  for (const database of [stage.postgres, directTo(stage)]) await query(database, NO_TABLES);
   const begun = await tally(name);
   const straight = await RawClient.login(direct, { application_name: 'watcher' });
   const console = await stage.login('pgbouncer', { user: 'boss' });

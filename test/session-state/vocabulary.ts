@@ -4,12 +4,12 @@
  *
  * What no pooler in transaction mode can show as a connection of one's own does is left out:
  * - a custom setting that was never set reads '' instead of NULL (or an error) where somebody else has set it: it is read with NULLIF;
- * - `pg_settings.source` and `reset_val`, LOAD, what libraries define;
- * - what functions of the user's, triggers, views and operators do to the session (`DO` with its text is in);
- * - currval, lastval, setseed, backend pids, pg_stat_activity, pg_prepared_statements as a whole;
+ * - `pg_settings.source` and `reset_val`, what libraries define;
+ * - what functions of the user's, triggers, views and operators do to the session (`DO` with its text is in, and `CALL`);
+ * - currval and lastval, which are another's or an error for who asks for the first time; backend pids, pg_stat_activity, pg_prepared_statements as a whole;
  * - an error that tells a missing pg_temp from one that is empty: it is there for ever on a server where anybody had anything in it;
  * - SQL's PREPARE and EXECUTE with a name that the protocol's Parse uses too: on a server, that statement has another name;
- * - custom settings made by DO: nobody can ask for a name that only the block knows;
+ * - custom settings made by procedures: nobody can ask for a name that only those know;
  * - idle_session_timeout, temp_buffers, numbers of more than six digits;
  * - constants in a prepared statement that mean something else when it is parsed again under other settings, and what FETCH returns
  *   when it is parsed before there is a cursor; statements over tables that are gone, which cannot be parsed again.
@@ -38,11 +38,19 @@ const SETTINGS = {
 type Setting = keyof typeof SETTINGS;
 
 /** Not found in pg_settings: these have to be asked for by name. */
-export const ASKED_BY_NAME = ['role', 'session_authorization', 'app.tenant', 'app.brought'] as const;
+export const ASKED_BY_NAME = [
+  'role',
+  'session_authorization',
+  'app.tenant',
+  'app.brought',
+  'app.seeded',
+] as const;
 
 const LONG = 'n'.repeat(63);
 /** The last two are equal on the 63 bytes that PostgreSQL looks at. */
 export const STATEMENT_NAMES = ['', 'a', 'b', `${LONG}1`, `${LONG}2`] as const;
+
+export const NO_TABLES = 'DROP TABLE IF EXISTS shape1, shape2';
 
 /** Made anew before each script, in both databases. */
 export const TABLES = [1, 2]
@@ -58,7 +66,9 @@ export const SCHEMA = `
   CREATE SCHEMA s1 CREATE VIEW place AS SELECT 's1' AS name;
   CREATE SCHEMA s2 CREATE VIEW place AS SELECT 's2' AS name;
   GRANT USAGE, CREATE ON SCHEMA public, s1, s2 TO public;
-  GRANT SELECT ON place, s1.place TO public;`;
+  GRANT SELECT ON place, s1.place TO public;
+  CREATE PROCEDURE put(name text, value text) LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_catalog.set_config(name, value, false); END $$;`;
 
 const text = (value: string): string =>
   value.startsWith("'") ? value.slice(1, -1).replaceAll("''", "'") : value;
@@ -97,8 +107,11 @@ const blockForms: typeof setForms = [
   (name, value) => `DO $$ BEGIN PERFORM set_config('${name}', ${literal(value)}, false); END $$`,
   (name, value) => `DO $x$ BEGIN SET ${name} = ${value}; EXCEPTION WHEN others THEN NULL; END $x$`,
 ];
+const callForm = (name: string, value: string): string => `CALL public.put('${name}', ${literal(value)})`;
 const set = setting.chain(([name, value]) =>
-  fc.constantFrom(...setForms, ...(name.includes('.') ? [] : blockForms)).map((form) => form(name, value)),
+  fc
+    .constantFrom(...setForms, ...blockForms, ...(name.includes('.') ? [] : [callForm]))
+    .map((form) => form(name, value)),
 );
 
 const otherSettings = [
@@ -194,22 +207,30 @@ const tables = [
   'ALTER TABLE shape{me} DROP COLUMN IF EXISTS m',
   'SELECT * FROM shape{me}',
 ] as const;
+/** Whoever runs one of these keeps its server to the end: they are few. What random() tells is told only where it was seeded. */
+const lasting = [
+  "SELECT setseed(0.5), set_config('app.seeded', 'yes', false)",
+  "SELECT CASE current_setting('app.seeded', true) WHEN 'yes' THEN random() END",
+  'SET seed = 0.25',
+  "LOAD 'plpgsql'",
+] as const;
 const discards = ['DISCARD ALL', 'DISCARD PLANS', 'DISCARD SEQUENCES'] as const;
 
 const KINDS: Readonly<Record<string, fc.WeightedArbitrary<string>>> = {
-  settings: { weight: 10, arbitrary: set },
-  transactions: { weight: 7, arbitrary: fc.constantFrom(...transactions) },
-  reads: { weight: 4, arbitrary: fc.constantFrom(...reads) },
-  otherSettings: { weight: 2, arbitrary: fc.constantFrom(...otherSettings) },
-  roles: { weight: 2, arbitrary: fc.constantFrom(...roles) },
-  errors: { weight: 2, arbitrary: fc.constantFrom(...errors) },
-  locks: { weight: 2, arbitrary: fc.constantFrom(...locks) },
-  temporary: { weight: 2, arbitrary: fc.constantFrom(...temporary) },
-  cursors: { weight: 2, arbitrary: fc.constantFrom(...cursors) },
-  channels: { weight: 2, arbitrary: fc.constantFrom(...channels) },
-  sqlPrepared: { weight: 2, arbitrary: fc.constantFrom(...sqlPrepared) },
-  tables: { weight: 1, arbitrary: fc.constantFrom(...tables) },
-  discards: { weight: 1, arbitrary: fc.constantFrom(...discards) },
+  settings: { weight: 30, arbitrary: set },
+  transactions: { weight: 21, arbitrary: fc.constantFrom(...transactions) },
+  reads: { weight: 12, arbitrary: fc.constantFrom(...reads) },
+  otherSettings: { weight: 6, arbitrary: fc.constantFrom(...otherSettings) },
+  roles: { weight: 6, arbitrary: fc.constantFrom(...roles) },
+  errors: { weight: 6, arbitrary: fc.constantFrom(...errors) },
+  locks: { weight: 6, arbitrary: fc.constantFrom(...locks) },
+  temporary: { weight: 6, arbitrary: fc.constantFrom(...temporary) },
+  cursors: { weight: 6, arbitrary: fc.constantFrom(...cursors) },
+  channels: { weight: 6, arbitrary: fc.constantFrom(...channels) },
+  sqlPrepared: { weight: 6, arbitrary: fc.constantFrom(...sqlPrepared) },
+  tables: { weight: 3, arbitrary: fc.constantFrom(...tables) },
+  lasting: { weight: 1, arbitrary: fc.constantFrom(...lasting) },
+  discards: { weight: 3, arbitrary: fc.constantFrom(...discards) },
 };
 
 /** One statement. */
