@@ -426,8 +426,6 @@ export class ClientStatements implements UnnamedHolder {
       const surplus = server.statements.surplus(Math.max(limit, 1), maxBytes);
       if (surplus === undefined) return;
       this.#closeOn(server, surplus);
-      // The server skips it, like all that comes up to a Sync: another time, then.
-      if (server.statements.presence(surplus) !== undefined) return;
     }
   }
 

@@ -135,11 +135,11 @@ export class OwedReplies<Ref> {
     return this.#size > 0 && this.#refs.includes(ref);
   }
 
-  /** No message that is still to be answered can begin, end or fail a transaction by what it runs. */
+  /** No message of the client's that is still to be answered can begin, end or fail a transaction by what it runs. */
   get runsNothing(): boolean {
     for (let index = 0; index < this.#size; index++) {
-      const kind = this.#at(index) & KIND;
-      if (kind === Owed.query || kind === Owed.execute || kind === Owed.functionCall) return false;
+      const entry = this.#at(index);
+      if (entry === Owed.query || entry === Owed.execute || entry === Owed.functionCall) return false;
     }
     return true;
   }

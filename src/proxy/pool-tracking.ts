@@ -24,6 +24,8 @@ export interface PoolTrackingOptions {
 export class PoolTracking {
   readonly functions = new FunctionSamples();
   readonly stats: PoolerStats;
+  /** Some client has asked for currval or lastval: no change of client leaves them there any more. */
+  readsSequences = false;
   readonly #clock: Clock;
   readonly #configured: () => SessionPolicy;
   readonly #usual = new UsualValues();

@@ -7,7 +7,7 @@
  *                     no server is asked ("off", session mode), whenever a tag has said RESET or DISCARD ALL
  */
 import { TransactionStatus } from '../protocol/message-types.ts';
-import type { Batch } from '../session/guest-statements.ts';
+import { type Batch, GuestBatch } from '../session/guest-statements.ts';
 import { hasIdentity, homecomingOf, isIdentity, replayOf, type ReplayScope } from '../session/replay.ts';
 import type { ClientSession } from './client-session.ts';
 import { pushGuests } from './own-messages.ts';
@@ -23,6 +23,8 @@ export class Restoring {
   #stage: Stage = 'done';
   /** The client has reset what may have to be put back. */
   #resetDue = false;
+  /** How many bytes the server had sent when a client was linked that was not the one before, and whose sequences are still there. */
+  #sequencesSince: number | undefined;
 
   constructor(server: ServerSession) {
     this.#server = server;
@@ -43,10 +45,24 @@ export class Restoring {
     return this.#resetDue && this.#server.status === TransactionStatus.inTransaction;
   }
 
-  link(client: ClientSession, { clean, sequences }: Omit<ReplayScope, 'identity'>): void {
+  link(
+    client: ClientSession,
+    { clean, sequences }: Omit<ReplayScope, 'identity'>,
+    isStranger: boolean,
+  ): void {
+    const server = this.#server;
     this.#resetDue = false;
-    if (clean || sequences || this.#server.sessionState !== client.sessionState)
+    this.#sequencesSince = isStranger && !clean && !sequences ? server.bytesReceived : undefined;
+    if (clean || sequences || server.sessionState !== client.sessionState)
       this.#replay(client, { clean, sequences, identity: clean }, 'linking');
+  }
+
+  /** In front of the first message of a link: what others have drawn from sequences, it must not find. */
+  forgetSequences(): void {
+    const server = this.#server;
+    if (this.#sequencesSince !== server.bytesReceived || !server.owed.runsNothing) return;
+    this.#sequencesSince = undefined;
+    this.#send(new GuestBatch(server.guests).run('discardSequences').take(), 'linking');
   }
 
   /** The client has reset settings, and its server is in a transaction, or nobody asks it what is set. */

@@ -217,12 +217,12 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     const isStranger = this.lastClientId !== client.id;
     this.lastClientId = client.id;
     // What others have drawn from sequences here, currval and lastval must not tell.
-    const sequences = isStranger && this.#wasDrawn;
+    const sequences = isStranger && (this.#wasDrawn || this.owner.tracking.readsSequences);
     if (isStranger) this.#wasDrawn = false;
     this.mayHaveDrawn = false;
     this.#hasSettled = false;
     const clean = isStranger && (this.mayHaveLeftovers || client.policy === 'strict');
-    this.restoring.link(client, { clean, sequences });
+    this.restoring.link(client, { clean, sequences }, isStranger);
   }
 
   unlink(): void {

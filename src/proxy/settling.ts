@@ -85,6 +85,9 @@ export class Settling {
   /** currval or lastval: where an earlier transaction has drawn what it tells, the client keeps its server from now on. */
   #readsSequence(client: ClientSession): void {
     if (!this.#server.mayHaveDrawn) client.readsSequences = true;
+    if (this.#tracking.readsSequences) return;
+    this.#tracking.readsSequences = true;
+    this.#server.restoring.forgetSequences();
   }
 
   /** At rest. True while an answer is awaited; then the client is told that it is `settled`. */

@@ -16,6 +16,8 @@ const databases = {
   deaf: { pool_size: 1 },
   strict: { pool_size: 1, session_state: 'strict' },
   sequences: { pool_size: 2, min_pool_size: 2 },
+  asked_simply: { dbname: 'postgres', pool_size: 1 },
+  asked_in_batch: { dbname: 'postgres', pool_size: 1 },
 };
 const yard = useYard({
   roles: { app: 'SUPERUSER', admin: '' },
@@ -228,6 +230,25 @@ describe('a sequence', () => {
       }
       await leave(client);
       await leave(other);
+    });
+  }
+
+  for (const [database, name] of [
+    ['asked_simply', undefined],
+    ['asked_in_batch', 'a statement'],
+  ] as const) {
+    test(`that a function of another client has drawn from tells nothing to who asks first (${database})`, async () => {
+      const one = await yard().client({ database });
+      const other = await yard().client({ database }, { options: '-c work_mem=7MB' });
+      const asks = (): Promise<unknown> => other.query({ text: 'SELECT lastval()', ...(name && { name }) });
+      await one.query('SELECT draw()');
+      assert.equal((await refusalOf(asks())).code, '55000');
+      await leave(other);
+      const third = await yard().client({ database });
+      await one.query('SELECT draw()');
+      for (const sql of ['BEGIN', 'SELECT 1']) await third.query(sql);
+      assert.equal((await refusalOf(third.query('SELECT lastval()'))).code, '55000');
+      await Promise.all([leave(one), leave(third)]);
     });
   }
 
