@@ -10,7 +10,6 @@
  */
 import { InternedMap } from '../session/interned-map.ts';
 import { type Batch, type GuestSet, noGuests } from '../session/guest-statements.ts';
-import { missingReports } from '../session/parameter-status.ts';
 import type { PinReason } from '../session/pins.ts';
 import type { SharedStatements } from '../session/prepared-statements.ts';
 import type { SessionState } from '../session/replay.ts';
@@ -43,6 +42,7 @@ import { fence, injectedReply, pushGuests, tooLong } from './own-messages.ts';
 import { Owed, OwedReplies, OWN } from './owed-replies.ts';
 import type { PoolTracking } from './pool-tracking.ts';
 import type { PoolUser } from './pool-user.ts';
+import { Reporting } from './reporting.ts';
 import { restored, Restoring } from './restoring.ts';
 import { Settling } from './settling.ts';
 import { errorAbout } from './statement-messages.ts';
@@ -107,6 +107,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   guests: GuestSet = noGuests;
   readonly settling: Settling;
   readonly restoring = new Restoring(this);
+  readonly #reporting = new Reporting(this);
   readonly statements = new ServerStatements();
   /** Those of its pool. */
   readonly shared: SharedStatements;
@@ -141,8 +142,6 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   #lastWords: string | undefined;
   /** A statement of the linked client has changed the schema, and its transaction has not ended. */
   #schemaChanging = false;
-  /** The linked client has reset settings since the last ReadyForQuery. */
-  #resetSeen = false;
   /** What the client leaves here has become known while this chunk was read. */
   #hasSettled = false;
   /** Somebody has drawn from a sequence here, and that has not been forgotten. */
@@ -416,7 +415,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     if (mayDraw(chunk, tagAt)) this.noteDrawing();
     if (isQuietTag(chunk, tagAt)) return;
     const tag = chunk.toString('latin1', tagAt, end - 1);
-    if (tag === 'RESET' || tag === 'DISCARD ALL') this.#resetSeen = true;
+    if (tag === 'RESET' || tag === 'DISCARD ALL') this.#reporting.resetSeen();
     const isTemporary = this.settling.suspicion.takeTemporary(tag);
     if ((changesSchema(chunk, tagAt) && !isTemporary) || this.settling.suspicion.definesIn(tag)) {
       this.#schemaChanging = true;
@@ -460,30 +459,10 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       this.#inject();
       return;
     }
-    if (this.status === TransactionStatus.inTransaction && this.settling.suspicion.takeResetNews())
-      this.restoring.resetSeen();
-    const told = this.#toTell(client);
-    if (client.told !== told) {
-      client.out.insert(missingReports(client.told, told));
-      client.told = told;
-      if (!client.isTracked) this.#learnSettings(client);
-    }
-    if (client.isTracked) this.#suspectReports(client);
-    else if (this.#resetSeen) this.#settingsReset(client);
-    this.#resetSeen = false;
+    this.#reporting.beforeReady(client);
     client.out.forward(chunk, start, end);
     this.#inject();
     if (this.owed.settled) client.queryEnded(this.status === TransactionStatus.idle);
-  }
-
-  /** What the server has reported; where it went back to its own default, the client has what it brought at login from its next statement on. */
-  #toTell(client: ClientSession): InternedMap {
-    const { reported } = this.reports;
-    if (client.broughtState.size === 0 || !client.isTracked) return reported;
-    const { suspicion } = this.settling;
-    const isReset =
-      this.status === TransactionStatus.idle ? suspicion.mayHaveReset : this.restoring.isDueAmidTransaction;
-    return isReset ? this.reports.afterReset(client.broughtState, suspicion) : reported;
   }
 
   #errorResponse(chunk: Buffer, start: number, end: number): void {
@@ -549,30 +528,6 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     const name = reader.cstring();
     const value = reader.cstring();
     this.reports.add(name, value);
-  }
-
-  /**
-   * What the client has set, by all that is reported: a server reports a change against its own last report, so that setting what another
-   * client had set here before is not reported at all.
-   */
-  #learnSettings(client: ClientSession): void {
-    const state = this.reports.asState(client.sessionState);
-    client.sessionState = state;
-    if (this.sessionState !== undefined) this.sessionState = state;
-  }
-
-  /** What is reported, and is not what the client is known to have set: somebody set it unseen, or the server's configuration has changed. */
-  #suspectReports(client: ClientSession): void {
-    if (this.status !== TransactionStatus.idle) return;
-    for (const name of this.reports.unexpected(client.sessionState.over(this.base)))
-      this.settling.suspicion.addReport(name);
-  }
-
-  /** The server knows only its own defaults: what the client brought at login is put there again, in front of what it sends next. */
-  #settingsReset(client: ClientSession): void {
-    this.restoring.resetSeen();
-    client.sessionState = client.sessionState.over(client.broughtState);
-    this.sessionState = undefined;
   }
 
   #ownRow(type: number, chunk: Buffer, start: number, end: number): Verdict {
