@@ -8,7 +8,7 @@ import { ClientError } from '../protocol/errors.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { type CancelKey, CancelKeys } from './cancel-keys.ts';
 import type { ClientOwner, ClientSession } from './client-session.ts';
-import { type ClientLimits, queryLimits } from './pool-rules.ts';
+import { type ClientLimits, ofConfig, queryLimits } from './pool-rules.ts';
 
 /** Whose clients a limit counts. */
 export type ClientGroup = 'database' | 'user';
@@ -70,16 +70,7 @@ export class ClientRegistry implements ClientOwner {
   limitsOf(database: string, user: string): () => ClientLimits {
     const known = this.#limits.get(user)?.get(database);
     if (known !== undefined) return known;
-    let computed: ClientLimits | undefined;
-    let computedFor: Config | undefined;
-    const limits = (): ClientLimits => {
-      const config = this.#config();
-      if (computed === undefined || computedFor !== config) {
-        computedFor = config;
-        computed = queryLimits(config, database, user);
-      }
-      return computed;
-    };
+    const limits = ofConfig(this.#config, (config) => queryLimits(config, database, user));
     const ofUser = this.#limits.get(user) ?? new Map<string, () => ClientLimits>();
     this.#limits.set(user, ofUser.set(database, limits));
     return limits;

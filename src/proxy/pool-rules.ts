@@ -15,6 +15,16 @@ export interface ClientLimits {
   readonly maxWaitingBytes: number;
 }
 
+/** What `compute` makes of the configuration in force, made anew when that is replaced. */
+export function ofConfig<T>(current: () => Config, compute: (config: Config) => T): () => T {
+  let computed: { readonly config: Config; readonly value: T } | undefined;
+  return () => {
+    const config = current();
+    if (computed?.config !== config) computed = { config, value: compute(config) };
+    return computed.value;
+  };
+}
+
 /** A limit of which 0 says that there is none. */
 const orNone = (limit: number): number => (limit === 0 ? Infinity : limit);
 

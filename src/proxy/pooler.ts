@@ -22,7 +22,7 @@ import { ClientSession } from './client-session.ts';
 import { LoginSlots } from './login-slots.ts';
 import { PoolContext, type TlsContexts } from './pool-context.ts';
 import type { PoolUser } from './pool-user.ts';
-import { poolSettings } from './pool-rules.ts';
+import { ofConfig, poolSettings } from './pool-rules.ts';
 import { ProxyPool } from './proxy-pool.ts';
 import type { ServerSession } from './server-session.ts';
 import { hostOf } from './server-capacity.ts';
@@ -324,7 +324,10 @@ export class Pooler implements LoginHost {
     this.#proxyPools.set(poolKey(database, user), pool);
     return {
       port: pool,
-      settings: () => poolSettings(this.config, database, user),
+      settings: ofConfig(
+        () => this.config,
+        (config) => poolSettings(config, database, user),
+      ),
       // Only pools that made themselves by the "*" entry may go; those of the file are there to stay.
       dropAfter: () => (this.config.databases.has(database) ? 0 : this.settings().autodb_idle_timeout),
     };
