@@ -31,6 +31,17 @@ const steps = (...all: (readonly [string, Buffer])[]): fc.Arbitrary<Step> =>
 const aboutName = (label: string, act: (name: string) => Buffer): fc.Arbitrary<Step> =>
   anyName.map((name) => new Step(`${label} ${name}`, act(name)));
 const SYNC = new Step('Sync', m.sync);
+/** What comes behind it is sent a while later, so that it may meet a batch that has failed by then. */
+const FLUSH = new Step('Flush', m.flush);
+
+function betweenFlushes(all: readonly Step[]): Step[][] {
+  const parts: Step[][] = [[]];
+  for (const each of all) {
+    parts.at(-1)?.push(each);
+    if (each === FLUSH) parts.push([]);
+  }
+  return parts;
+}
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc
@@ -50,8 +61,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     ['run ""', m.runNamed('')],
     ['Describe ""', m.describeStatement()],
     ['Close ""', m.closeStatement()],
-    ['Flush', m.flush],
   ),
+  fc.constant(FLUSH),
   fc
     .constantFrom('SELECT 1/0', 'DEALLOCATE ALL', 'BEGIN', 'ROLLBACK')
     .map((sql) => new Step(`run ${sql}`, m.run(sql))),
@@ -69,6 +80,7 @@ const batch: fc.Arbitrary<Step[]> = fc.oneof(
         'SELECT 1/0',
         'SELECT 1',
         'DEALLOCATE x',
+        'PREPARE p AS SELECT 1; DEALLOCATE p',
         ' deallocate Y;',
       )
       .map((sql) => [new Step(`Query ${sql}`, m.query(sql))]),
@@ -87,8 +99,11 @@ describe('a pool of servers that have room for two statements', () => {
             const text = (statement: string): string => `SELECT '${statement} of client ${String(n)}'`;
             const lines: string[] = [];
             for (const batches of [...pipelines, [[new Step('the end', m.query('ROLLBACK'))]]]) {
-              const messages = batches.flat().map(({ bytes }) => bytes(text));
-              lines.push(...(await tell(client.ask(messages, batches.length))));
+              for (const sent of betweenFlushes(batches.flat())) {
+                client.send(...sent.map(({ bytes }) => bytes(text)));
+                if (sent.at(-1) === FLUSH) await stage().sql('SELECT 1');
+              }
+              lines.push(...(await tell(client.ready(batches.length))));
             }
             return lines;
           }),
