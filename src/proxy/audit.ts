@@ -51,6 +51,5 @@ export function audit(server: ServerSession, done: (found: string | undefined) =
 function failed(server: ServerSession, { sqlState }: ErrorFields, done: () => void): void {
   server.guests = noGuests;
   if (sqlState === SqlState.undefinedStatement) server.doubtStatements();
-  server.unnamed = undefined;
   server.askQuery('ROLLBACK', done);
 }

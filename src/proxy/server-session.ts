@@ -252,8 +252,9 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.out.finish();
   }
 
-  /** The same for one simple query. */
+  /** The same for one simple query, which ends the unnamed statement. */
   askQuery(sql: string, done: (answer: Answer) => void): void {
+    this.unnamed = undefined;
     this.ask(frontend.query(sql), [Owed.query], done);
   }
 
@@ -262,10 +263,9 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     this.#answer.await(done);
   }
 
-  /** Everything prepared here is gone (DISCARD ALL). */
+  /** Everything prepared here under a name is gone (DISCARD ALL). */
   forgetStatements(): void {
     this.guests = noGuests;
-    this.unnamed = undefined;
     this.statements.clear();
   }
 

@@ -131,6 +131,15 @@ describe('the unnamed statement', () => {
     one.quit();
   });
 
+  test('outlives DEALLOCATE ALL, in a transaction that has failed too', async () => {
+    await sameAsDirect(stage(), 'one', async (client) => {
+      const lines = await tell(client.query('BEGIN'));
+      for (const batch of [[m.run('DEALLOCATE ALL')], [m.runNamed('none')], [m.describeStatement()]])
+        lines.push(...(await tell(client.ask([...batch, m.sync]))));
+      return lines;
+    });
+  });
+
   test('ends with a simple query, and with Close', async () => {
     await sameAsDirect(stage(), 'one', async (client) => {
       const lines: string[] = [];
