@@ -221,6 +221,15 @@ describe('a startup value that is reset inside a transaction', () => {
     );
   });
 
+  test('is what connect_query has set, where it has set something', async () => {
+    const client = await yard().client({ database: 'groomed' });
+    await client.query(`BEGIN; SET work_mem = '5MB'`);
+    await client.query('RESET ALL');
+    assert.equal(await value(client, 'SHOW work_mem'), '9MB');
+    await client.query('COMMIT');
+    assert.equal(await value(client, 'SHOW work_mem'), '9MB');
+  });
+
   test('goes with its savepoint', async () => {
     const client = await yard().client({}, { options: '-c work_mem=8MB' });
     await client.query(`BEGIN; SET work_mem = '5MB'; SAVEPOINT here`);
