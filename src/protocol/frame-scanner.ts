@@ -152,7 +152,7 @@ export class FrameScanner {
     return this.#gathered === undefined ? Verdict.next : this.#gather(this.#gathered, chunk, this.#at);
   }
 
-  /** Rare: the header straddles two chunks. Its five bytes are copied, the body is not unless it is gathered. */
+  /** Rare: the header straddles two chunks. A copy of it is shown with all that has come of the body, as if it had not been cut. */
   #completeHeader(chunk: Buffer, offset: number): Verdict {
     const copied = chunk.copy(this.#header, this.#headerFilled, offset);
     this.#headerFilled += copied;
@@ -161,17 +161,19 @@ export class FrameScanner {
     const type = this.#header.readUInt8(0);
     const length = this.#header.readInt32BE(1);
     if (length < 4 || length >= this.#maxSize) throw badLength(type, length);
-    const header = Buffer.from(this.#header);
-    const whole = length === 4;
-    if (!whole && this.#visitor.gathers(type, length + 1)) {
+    const size = length + 1;
+    const bodyEnd = Math.min(this.#at + length - 4, chunk.length);
+    const shown = Buffer.concat([this.#header, chunk.subarray(this.#at, bodyEnd)]);
+    const whole = shown.length === size;
+    if (!whole && this.#visitor.gathers(type, size)) {
       this.#headerFilled = 0;
-      this.#gathered = Buffer.allocUnsafe(length + 1);
-      this.#gatheredFilled = header.copy(this.#gathered);
+      this.#gathered = Buffer.allocUnsafe(size);
+      this.#gatheredFilled = this.#header.copy(this.#gathered);
       return Verdict.next;
     }
     const verdict = whole
-      ? this.#visitor.frame(type, header, 0, HEADER_SIZE)
-      : this.#visitor.head(type, length + 1, header, 0, HEADER_SIZE);
+      ? this.#visitor.frame(type, shown, 0, size)
+      : this.#visitor.head(type, size, shown, 0, shown.length);
     if (verdict === Verdict.stopBefore) {
       // The bytes that completed the header have not been taken, so that there is something to scan again.
       this.#headerFilled -= copied;
@@ -179,10 +181,8 @@ export class FrameScanner {
       return verdict;
     }
     this.#headerFilled = 0;
-    this.#streamLeft = length - 4;
-    if (!stops(verdict) && this.#streamLeft > 0 && this.#at < chunk.length) {
-      this.#at = this.#continueStream(chunk, this.#at);
-    }
+    this.#streamLeft = size - shown.length;
+    this.#at = bodyEnd;
     return verdict;
   }
 

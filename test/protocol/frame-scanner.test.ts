@@ -224,6 +224,32 @@ describe('FrameScanner', () => {
     }
   });
 
+  test('shows all that has come of a frame to who has stopped in front of its first bytes, wherever its header is split', () => {
+    const stream = streamOf([{ type: 0x44, length: 30 }]);
+    for (let place = 1; place <= 5; place++) {
+      const seen: number[] = [];
+      const scanner = new FrameScanner({
+        frame: () => assert.fail('it is not whole'),
+        gathers: () => false,
+        head: (_type, _size, _chunk, start, end) => {
+          seen.push(end - start);
+          return end - start < 20 ? Verdict.stopBefore : Verdict.next;
+        },
+        part: () => undefined,
+      });
+      let rest = Buffer.alloc(0);
+      for (const end of [place, 10, 25]) {
+        const chunk = Buffer.concat([
+          rest,
+          stream.subarray(end === place ? 0 : end === 10 ? place : 10, end),
+        ]);
+        rest = chunk.subarray(scanner.scan(chunk));
+      }
+      assert.deepEqual([seen, rest.length], [place < 5 ? [10, 25] : [5, 10, 25], 0]);
+      assert.ok(scanner.streaming);
+    }
+  });
+
   test('finds a frame that comes byte by byte, gathered or streamed', () => {
     for (const limit of [0, 100]) {
       const stream = streamOf([
