@@ -33,6 +33,8 @@ import { MAX_OWED, type ServerSession } from './server-session.ts';
 /** Messages of the extended protocol that are rewritten are held up to this size until they are whole. */
 const MAX_GATHERED = 1_048_576;
 
+/** The same for those that are small, or are streamed. It is more than the SQL may have that drops a statement of the client's. */
+const MAX_GATHERED_QUERY = 2048;
 /** Who hears of a client's end. */
 export interface ClientOwner {
   left(client: ClientSession, reason: ClientDisconnectReason, detail: string | undefined): void;
@@ -279,11 +281,12 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
       case Frontend.close:
         return size <= MAX_GATHERED;
       case Frontend.execute:
+      case Frontend.query:
       case Frontend.sync:
       case Frontend.terminate:
       case Frontend.flush:
       case Frontend.copyDone:
-        return size <= 1024;
+        return size <= MAX_GATHERED_QUERY;
       default:
         return false;
     }

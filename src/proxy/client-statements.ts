@@ -11,7 +11,7 @@ import { BodyReader } from '../protocol/body-reader.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { FrameWriter } from '../protocol/frame-writer.ts';
 import { flush, sync } from '../protocol/frontend.ts';
-import { Frontend, HEADER_SIZE, TransactionStatus } from '../protocol/message-types.ts';
+import { Frontend, HEADER_SIZE } from '../protocol/message-types.ts';
 import { deallocationIn, forgetsAll } from '../session/deallocation.ts';
 import type { InternedMap } from '../session/interned-map.ts';
 import {
@@ -51,6 +51,7 @@ import {
   truncated,
   withName,
 } from './statement-messages.ts';
+import { hasBatch, mayFail, mustWait, othersUnanswered, staysFailed } from './statement-moments.ts';
 
 /** Portal and statement names together; PostgreSQL itself looks at 63 bytes of each. */
 const MAX_NAMES = 16_384;
@@ -125,7 +126,9 @@ export class ClientStatements implements UnnamedHolder {
   query(server: ServerSession, chunk: Buffer, start: number, end: number): Sending {
     const textAt = start + HEADER_SIZE;
     const deallocated = deallocationIn(chunk, textAt, end);
-    if (deallocated !== undefined && !server.owed.skipping && (!server.owed.batchOpen || server.replaying)) {
+    const isAnswered =
+      deallocated !== undefined && isWhole(chunk, start, end) && chunk.indexOf(0, textAt) === end - 1;
+    if (isAnswered && !server.owed.skipping && !hasBatch(server)) {
       if (othersUnanswered(server)) return 'waits';
       if (this.#deallocate(server, deallocated, true)) {
         this.unnamed = noUnnamed;
@@ -264,7 +267,7 @@ export class ClientStatements implements UnnamedHolder {
   /** Sends Execute. */
   execute(server: ServerSession, chunk: Buffer, start: number, end: number): Sending {
     const statement = this.#executed(server, chunk, start, end);
-    if (statement?.deallocates !== undefined) {
+    if (statement?.deallocates !== undefined && isWhole(chunk, start, end)) {
       if (othersUnanswered(server)) return 'waits';
       if (this.#deallocate(server, statement.deallocates, false)) return 'sent';
     }
@@ -522,8 +525,8 @@ export class ClientStatements implements UnnamedHolder {
     const bound = this.#bound;
     if (bound === undefined || bound.batch !== server.owed.batch) return undefined;
     const portalAt = start + HEADER_SIZE;
-    const portalEnd = Math.min(portalAt + bound.portal.length, end);
-    return chunk.subarray(portalAt, portalEnd).equals(bound.portal) ? bound.statement : undefined;
+    const rowsAt = end - 4;
+    return chunk.subarray(portalAt, rowsAt).equals(bound.portal) ? bound.statement : undefined;
   }
 
   // --- the unnamed statement -----------------------------------------------------------------------------------------------
@@ -561,9 +564,6 @@ export class ClientStatements implements UnnamedHolder {
   }
 }
 
-const staysFailed = ({ owed, status }: ServerSession): boolean =>
-  status === TransactionStatus.failed && owed.runsNothing;
-
 /** Where the string from `at` on has ended; infinite if that has not come. */
 function behindString(chunk: Buffer, at: number): number {
   const zero = chunk.indexOf(0, at);
@@ -588,6 +588,10 @@ function asItIs(
   chunk: Buffer,
   start: number,
   end: number,
+/** Nothing of the message is still to come, which would go to the server whatever is answered to the rest. */
+const isWhole = (chunk: Buffer, start: number, end: number): boolean =>
+  end - start === 1 + chunk.readInt32BE(start + 1);
+
   change?: Change,
 ): Sending {
   server.owed.push(entry, change);
@@ -598,20 +602,6 @@ function asItIs(
 const syncBytes = sync();
 const flushBytes = flush();
 const closeUnnamed = closeBytes(new PreparedStatement('', Buffer.alloc(3)));
-
-/** A batch before the one that is being sent is not answered, which nothing keeps the server from doing. */
-const othersUnanswered = ({ owed }: ServerSession): boolean => owed.ahead && !owed.copyIn && !owed.doubtful;
-
-/**
- * An earlier batch changes what statements there are, here or for the client, unless it fails: only its answers tell what a message of
- * this one is about. (What this batch itself changes is no question: if that fails, the message is skipped too.)
- */
-const mustWait = (server: ServerSession): boolean =>
-  server.statements.isUncertain(server.owed.batch) && othersUnanswered(server);
-
-/** It may be refused or skipped, so that only the server can answer it. */
-const mayFail = ({ owed, status }: ServerSession): boolean =>
-  status === TransactionStatus.failed || owed.skipping || owed.doubtful;
 
 /** What a client has not prepared is on no server, even where ostler has given something this name. */
 const nobodys = (key: string): NamedStatement | undefined =>

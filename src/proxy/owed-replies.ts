@@ -122,6 +122,11 @@ export class OwedReplies<Ref> {
     return this.#size === 0 ? undefined : this.#refs[this.#head];
   }
 
+  /** Of the message that was sent last, if that has not been answered. */
+  get lastRef(): Ref | undefined {
+    return this.#size === 0 ? undefined : this.#refs[this.#slot(this.#size - 1)];
+  }
+
   /** The references of the messages that the server has yet to answer, but for the one that it is answering. */
   *refsBehindHead(): Iterable<Ref> {
     for (let index = 1; index < this.#size; index++) {

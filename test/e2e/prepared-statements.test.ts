@@ -326,6 +326,19 @@ describe('a named prepared statement', () => {
     });
   }
 
+  test('is not ended by a Query that is skipped with its batch, right behind the settings of its client', async () => {
+    await sameAsDirect(stage(), 'one', async (client) => {
+      await client.query(`SET work_mem = '7MB'`);
+      await client.ask([m.parse('a', 'SELECT 1'), m.sync]);
+      const other = await stage().login('one');
+      await other.query('SELECT 1');
+      other.quit();
+      const replies = await client.ask([m.parse('', 'SELEKT'), m.query('DEALLOCATE a'), m.sync]);
+      replies.push(...(await client.ask([m.runNamed('a'), m.sync])), ...(await client.query('SELECT 2')));
+      return replies.map(m.told);
+    });
+  });
+
   test('is what the batch before has left, also if that had an error', async () => {
     const bad = m.bind({ statement: 'none' });
     const runs = [m.runNamed('x'), m.sync];
