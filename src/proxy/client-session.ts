@@ -10,6 +10,7 @@ import { ClientError } from '../protocol/errors.ts';
 import { errorResponse, noticeResponse } from '../protocol/backend.ts';
 import { type ErrorFields, fatalFrom } from '../protocol/error-fields.ts';
 import { type FrameVisitor, FrameScanner, Verdict } from '../protocol/frame-scanner.ts';
+import { flush } from '../protocol/frontend.ts';
 import { Frontend, HEADER_SIZE } from '../protocol/message-types.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import type { Connection, ConnectionOwner } from '../net/connection.ts';
@@ -481,10 +482,14 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     const server = this.server;
     if (server !== undefined) {
       this.stats.bytesReceived += consumed;
+      if (server.owed.size > MAX_OWED && !this.midMessage) {
+        this.#pause(Pause.owed);
+        // What it asks for may be behind this: nothing else would make the server say what it has to say.
+        server.out.insert(flushBytes);
+      }
       free = server.out.finish();
       this.out.finish();
       if (server.congested) this.#pause(Pause.server);
-      if (server.owed.size > MAX_OWED) this.#pause(Pause.owed);
     }
     if (this.#terminated) {
       this.connection.end();
@@ -608,6 +613,8 @@ function isRequest(type: number): boolean {
       return false;
   }
 }
+
+const flushBytes = flush();
 
 const unknownPacket = (type: number): ClientError =>
   new ClientError(`unknown pkt`, { detail: `Message type 0x${type.toString(16).padStart(2, '0')}.` });

@@ -298,6 +298,17 @@ describe('a server', () => {
     client.quit();
   });
 
+  test('takes more messages than it may owe answers to, of which the server is asked only for the first', async () => {
+    const client = await stage().login('one');
+    await client.ask([m.parse('other', 'SELECT 2'), m.sync]);
+    const again = Buffer.concat([m.closeStatement('other'), m.parse('other', 'SELECT 2')]);
+    await client.sendSlowly(
+      Buffer.concat([m.parse('first', 'SELECT 1'), ...Array.from({ length: 20_000 }, () => again)]),
+    );
+    assert.equal((await client.ask([m.sync])).length, 40_002);
+    client.quit();
+  });
+
   test('passes notices on as they come', async () => {
     const client = await stage().login('one');
     const replies = await client.query(
