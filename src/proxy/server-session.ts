@@ -50,7 +50,7 @@ import { errorAbout } from './statement-messages.ts';
 /** Frames up to this size are held until they are whole; larger ones are never of a kind that must be understood. */
 const MAX_GATHERED = 16_384;
 /** The same for what a server tells of its session; a setting beyond that is not followed. */
-const MAX_OWN_ROW = 2_097_152;
+const MAX_OF_SESSION = 2_097_152;
 /** A client that has sent this many messages ahead of their answers is not read until half of them came. */
 export const MAX_OWED = 10_000;
 
@@ -366,14 +366,17 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
 
   gathers(type: number, size: number): boolean {
     if (type !== Backend.dataRow && type !== Backend.copyData) return size <= MAX_GATHERED;
-    // Settings may be long.
-    if (this.settling.isAsking && this.owed.headIsOwn) return size <= MAX_OWN_ROW;
     return this.client === undefined && size <= MAX_GATHERED;
   }
+    // Settings may be long, and so may be what is said against them.
+    const isOwn = this.owed.headIsOwn && (this.settling.isAsking || type === Backend.errorResponse);
+    if (isOwn || type === Backend.parameterStatus) return size <= MAX_OF_SESSION;
 
   head(type: number, _size: number, chunk: Buffer, start: number, end: number): Verdict {
     let own = this.owed.headIsOwn;
-    if (type === Backend.errorResponse) {
+    if (type === Backend.errorResponse && own && (this.replaying || this.settling.isAsking)) {
+      this.#errorResponse(chunk, start, end);
+    } else if (type === Backend.errorResponse) {
       own = this.#errorOwed() && this.client === undefined;
     } else if (!isAsynchronous(type) && type !== Backend.dataRow && type !== Backend.copyData) {
       if (describes(type)) this.#noteDescription(type, undefined);
