@@ -117,7 +117,7 @@ export class ClientStatements implements UnnamedHolder {
 
   /** The client is on `server` and has no temporary objects any more: its copies there are not used again. */
   unpinned(server: ServerSession): void {
-    for (const copy of this.#variants?.takeCopies() ?? []) server.statements.retire(copy);
+    for (const [, named] of this.#names ?? []) this.#endCopy(server, named);
   }
 
   // --- messages ------------------------------------------------------------------------------------------------------------
@@ -478,8 +478,7 @@ export class ClientStatements implements UnnamedHolder {
   #ended(server: ServerSession, key: string, named: NamedStatement): Change {
     const names = (this.#names ??= new StatementNames());
     const { statement } = named;
-    const copy = this.#variants?.end(named);
-    if (copy !== undefined) server.statements.retire(copy);
+    this.#endCopy(server, named);
     if (statement.isPrivate && server.statements.presence(statement) !== undefined)
       this.#closeOn(server, statement);
     server.statements.changing(server.owed.batch);
@@ -489,6 +488,11 @@ export class ClientStatements implements UnnamedHolder {
   #forgetAll(server: ServerSession, also?: Change): Change {
     server.statements.changing(server.owed.batch);
     this.#variants = undefined;
+  #endCopy(server: ServerSession, named: NamedStatement): void {
+    const copy = this.#variants?.end(named);
+    if (copy !== undefined) server.statements.retire(copy);
+  }
+
     return new ForgetAll(server.statements, (this.#names ??= new StatementNames()), also);
   }
 

@@ -11,7 +11,7 @@ import { definitionAgain } from './statement-description.ts';
 
 export class StatementVariants {
   #shared = new WeakMap<NamedStatement, NamedStatement>();
-  #copies = new Map<NamedStatement, NamedStatement>();
+  #copies = new WeakMap<NamedStatement, NamedStatement>();
   /** The settings that `#shared` is for, and the schema that both are for. */
   #context: InternedMap | undefined;
   #version: SchemaVersion | undefined;
@@ -42,24 +42,17 @@ export class StatementVariants {
     return copy;
   }
 
-  /** The name has ended, and its copy with it, which is given. */
+  /** The copy is not used again; gives it. */
   end(named: NamedStatement): PreparedStatement | undefined {
     const copy = this.#copies.get(named);
     this.#copies.delete(named);
     return copy?.statement;
   }
 
-  /** No copy will be used again; gives them all. */
-  takeCopies(): PreparedStatement[] {
-    const copies = [...this.#copies.values()];
-    this.#copies = new Map();
-    return copies.map(({ statement }) => statement);
-  }
-
   #now({ schema: { version } }: SharedStatements): void {
     if (version === this.#version) return;
     this.#version = version;
     this.#shared = new WeakMap();
-    this.#copies = new Map();
+    this.#copies = new WeakMap();
   }
 }

@@ -117,6 +117,22 @@ describe('the memory of the daemon', () => {
     client.quit();
   });
 
+  test('does not grow with what is refused, though it was referred to under other settings', async () => {
+    const client = await stage().login('one');
+    const set = m.run('SET search_path = public');
+    const grown = await growth(async () => {
+      for (let n = 0; n < 300; n++)
+        await client.ask([
+          m.parse('s', `SELEKT ${long(n, 900 * KB)}`),
+          set,
+          m.bind({ statement: 's' }),
+          m.sync,
+        ]);
+    });
+    assert.ok(grown < ROOM, `${grown.toFixed()} MB`);
+    client.quit();
+  });
+
   test('does not grow with what one client prepares and closes again, nor with what the server keeps of that', async () => {
     const client = await stage().login('one');
     const grown = await growth(async () => {
