@@ -7,7 +7,7 @@
  *                     no server is asked ("off", session mode), whenever a tag has said RESET or DISCARD ALL
  */
 import { TransactionStatus } from '../protocol/message-types.ts';
-import { type Batch, GuestBatch } from '../session/guest-statements.ts';
+import { type Batch, GuestBatch, noGuests } from '../session/guest-statements.ts';
 import { hasIdentity, homecomingOf, isIdentity, replayOf, type ReplayScope } from '../session/replay.ts';
 import type { ClientSession } from './client-session.ts';
 import { pushGuests } from './own-messages.ts';
@@ -105,14 +105,15 @@ export class Restoring {
     const reset = [...home].filter(([name]) =>
       client.isTracked ? suspicion.mayHaveResetTo(name) : !isIdentity(name),
     );
-    if (reset.length > 0) this.#send(homecomingOf(reset, inTransaction, server.guests), 'amid a link');
+    // Nobody has looked yet what became of our statements since the client came.
+    if (reset.length > 0) this.#send(homecomingOf(reset, inTransaction, noGuests), 'amid a link');
   }
 
   #send(batch: Batch, stage: Stage): void {
     const server = this.#server;
     pushGuests(server.owed, batch, restored);
     server.out.insert(batch.bytes);
-    server.guests = batch.prepared;
+    server.guests |= batch.prepared;
     this.#stage = stage;
   }
 }

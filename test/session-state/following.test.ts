@@ -254,6 +254,17 @@ describe('a startup value that is reset inside a transaction', () => {
     client.quit();
   });
 
+  test('is there where a DO has dropped every statement', async () => {
+    const client = await yard().client({}, { options: '-c work_mem=8MB' });
+    await client.query('BEGIN');
+    for (let n = 0; n < 2; n++) {
+      await client.query(`DO $x$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $x$`);
+      await client.query('RESET work_mem');
+      assert.equal(await value(client, 'SHOW work_mem'), '8MB');
+    }
+    await client.query('COMMIT');
+  });
+
   test('is there where a role may not set it, or its client is told', async () => {
     const client = await yard().client({}, { options: '-c session_replication_role=replica' });
     await client.query('BEGIN; SET LOCAL ROLE groom');
