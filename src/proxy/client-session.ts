@@ -33,9 +33,9 @@ import { MAX_OWED, type ServerSession } from './server-session.ts';
 
 /** Messages of the extended protocol that are rewritten are held up to this size until they are whole. */
 const MAX_GATHERED = 1_048_576;
-
 /** The same for those that are small, or are streamed. It is more than the SQL may have that drops a statement of the client's. */
 const MAX_GATHERED_QUERY = 2048;
+
 /** Who hears of a client's end. */
 export interface ClientOwner {
   left(client: ClientSession, reason: ClientDisconnectReason, detail: string | undefined): void;
@@ -281,8 +281,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
       case Frontend.describe:
       case Frontend.close:
         return size <= MAX_GATHERED;
-      case Frontend.execute:
       case Frontend.query:
+      case Frontend.execute:
       case Frontend.sync:
       case Frontend.terminate:
       case Frontend.flush:

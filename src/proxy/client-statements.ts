@@ -138,10 +138,12 @@ export class ClientStatements implements UnnamedHolder {
         return 'sent';
       }
     }
+    const forgets = forgetsAll(chunk, textAt, end);
+    if (forgets && othersUnanswered(server)) return 'waits';
     let change: Change | undefined;
     if (this.unnamed === noUnnamed && !this.#unnamedWaits(server)) server.unnamed = undefined;
     else change = this.#unnamedBecomes(server, noUnnamed);
-    if (forgetsAll(chunk, textAt, end)) change = this.#forgetAll(server, change);
+    if (forgets) change = this.#forgetAll(server, change);
     return asItIs(server, Owed.query, chunk, start, end, change);
   }
 
@@ -271,6 +273,7 @@ export class ClientStatements implements UnnamedHolder {
       if (othersUnanswered(server)) return 'waits';
       if (this.#deallocate(server, statement.deallocates, false)) return 'sent';
     }
+    if (statement?.forgetsAll === true && othersUnanswered(server)) return 'waits';
     const change = statement?.forgetsAll === true ? this.#forgetAll(server) : undefined;
     return asItIs(server, Owed.execute, chunk, start, end, change);
   }
@@ -485,14 +488,14 @@ export class ClientStatements implements UnnamedHolder {
     return new NameChange(names, key, undefined);
   }
 
-  #forgetAll(server: ServerSession, also?: Change): Change {
-    server.statements.changing(server.owed.batch);
-    this.#variants = undefined;
   #endCopy(server: ServerSession, named: NamedStatement): void {
     const copy = this.#variants?.end(named);
     if (copy !== undefined) server.statements.retire(copy);
   }
 
+  #forgetAll(server: ServerSession, also?: Change): Change {
+    server.statements.changing(server.owed.batch);
+    this.#variants = undefined;
     return new ForgetAll(server.statements, (this.#names ??= new StatementNames()), also);
   }
 
@@ -585,6 +588,10 @@ function refused(server: ServerSession, name: Buffer, why: Buffer): Sending {
   return 'sent';
 }
 
+/** Nothing of the message is still to come, which would go to the server whatever is answered to the rest. */
+const isWhole = (chunk: Buffer, start: number, end: number): boolean =>
+  end - start === 1 + chunk.readInt32BE(start + 1);
+
 /** Forwards a message untouched. */
 function asItIs(
   server: ServerSession,
@@ -592,10 +599,6 @@ function asItIs(
   chunk: Buffer,
   start: number,
   end: number,
-/** Nothing of the message is still to come, which would go to the server whatever is answered to the rest. */
-const isWhole = (chunk: Buffer, start: number, end: number): boolean =>
-  end - start === 1 + chunk.readInt32BE(start + 1);
-
   change?: Change,
 ): Sending {
   server.owed.push(entry, change);

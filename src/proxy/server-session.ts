@@ -16,7 +16,12 @@ import type { SessionState } from '../session/replay.ts';
 import { changesSchema } from '../session/schema.ts';
 import { ServerReports } from '../session/server-reports.ts';
 import { ServerStatements } from '../session/server-statements.ts';
-import { type Change, NamedStatement, type UnnamedStatement } from '../session/statement-changes.ts';
+import {
+  type Change,
+  ForgetAll,
+  NamedStatement,
+  type UnnamedStatement,
+} from '../session/statement-changes.ts';
 import { noteDescription } from '../session/statement-description.ts';
 import { isQuietTag, mayDraw } from '../session/suspicion.ts';
 import { BodyReader } from '../protocol/body-reader.ts';
@@ -365,12 +370,12 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   }
 
   gathers(type: number, size: number): boolean {
-    if (type !== Backend.dataRow && type !== Backend.copyData) return size <= MAX_GATHERED;
-    return this.client === undefined && size <= MAX_GATHERED;
-  }
     // Settings may be long, and so may be what is said against them.
     const isOwn = this.owed.headIsOwn && (this.settling.isAsking || type === Backend.errorResponse);
     if (isOwn || type === Backend.parameterStatus) return size <= MAX_OF_SESSION;
+    if (type !== Backend.dataRow && type !== Backend.copyData) return size <= MAX_GATHERED;
+    return this.client === undefined && size <= MAX_GATHERED;
+  }
 
   head(type: number, _size: number, chunk: Buffer, start: number, end: number): Verdict {
     let own = this.owed.headIsOwn;
@@ -427,6 +432,9 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     if (this.client?.isTracked === true) this.settling.suspicion.addTag(tag);
     if (tag === 'DEALLOCATE') this.doubtStatements();
     if (tag !== 'DISCARD ALL' && tag !== 'DEALLOCATE ALL') return;
+    this.guests = noGuests;
+    // It counts since it was sent, where its text has said so.
+    if (this.owed.headRef instanceof ForgetAll) return;
     // They drop every statement, ours too; what came behind in the pipeline is prepared after it.
     this.#beneathLater(() => {
       this.forgetStatements();

@@ -1,4 +1,5 @@
 /** Prepared statements in random pipelines, on servers that have room for few of them: the answers are those of a connection of one's own. */
+import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { sameAsDirect, tell } from '../support/as-direct.ts';
@@ -88,6 +89,19 @@ const batch: fc.Arbitrary<Step[]> = fc.oneof(
 );
 /** Batches that are sent one behind the other, without waiting for answers. */
 const pipeline = fc.array(batch, { minLength: 1, maxLength: 4 });
+
+test('dropping all statements thousands of times in one pipeline keeps nobody waiting', async () => {
+  const client = await stage().login('two');
+  const drop = Array.from({ length: 8000 }, () => m.query('DEALLOCATE ALL'));
+  assert.equal((await client.ask(drop, drop.length)).length, 2 * drop.length);
+  await client.query('BEGIN');
+  const refused = Array.from({ length: 8000 }, () => m.query('DISCARD ALL'));
+  assert.equal(m.errorsOf(await client.ask(refused, refused.length)).length, refused.length);
+  await client.ask([m.query('ROLLBACK'), m.parse('drop', 'DEALLOCATE ALL'), m.sync], 2);
+  const runs = Array.from({ length: 8000 }, () => m.run('DEALLOCATE ALL'));
+  assert.equal((await client.ask([...runs, m.sync])).length, 3 * runs.length + 1);
+  client.quit();
+});
 
 describe('a pool of servers that have room for two statements', () => {
   test('gives random pipelines of several clients the answers of connections of their own', async () => {
