@@ -8,7 +8,7 @@
  * The client does not wait for this; only what it sends before the answer has come does.
  */
 import type { ErrorFields } from '../protocol/error-fields.ts';
-import { type Batch, GuestBatch, noGuests } from '../session/guest-statements.ts';
+import { type Batch, GuestBatch, guestSet, noGuests } from '../session/guest-statements.ts';
 import { sync } from '../protocol/frontend.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { InternedMap } from '../session/interned-map.ts';
@@ -30,6 +30,8 @@ interface Asked {
   readonly kind: 'asking';
   readonly probe: Probe;
   readonly patiently: boolean;
+  /** It fails where every statement has been dropped. */
+  readonly tellsOfDrops: boolean;
 }
 
 type Asking =
@@ -40,6 +42,9 @@ type Asking =
 
 /** What is held of an answer, in characters; more is not followed. */
 const MAX_ANSWER = 4_194_304;
+
+/** What no question is asked without. */
+const alwaysAsked = guestSet(['begin']);
 
 const settled: Asking = { kind: 'settled' };
 
@@ -172,7 +177,12 @@ export class Settling {
   }
 
   /** False while more is asked. */
-  #heard(client: ClientSession, { probe, patiently }: Asked, findings: Findings): boolean {
+  #heard(client: ClientSession, { probe, patiently, tellsOfDrops }: Asked, findings: Findings): boolean {
+    if ((this.suspicion.bits & (Hint.functions | Hint.opaque)) !== 0) {
+      // Every statement may have been dropped, ours too. Those that have just been run are there.
+      if (!tellsOfDrops) this.#server.statements.retireAll();
+      this.#server.guests = guestSet(probe.guests);
+    }
     const { reports, guests } = this.#server;
     const { configured } = findings;
     if (configured !== undefined && configured !== reports.configured) {
@@ -205,7 +215,8 @@ export class Settling {
   }
 
   #ask(probe: Probe, patiently: boolean): void {
-    this.#send({ kind: 'asking', probe, patiently }, probe);
+    const tellsOfDrops = (this.#server.guests & alwaysAsked) !== 0;
+    this.#send({ kind: 'asking', probe, patiently, tellsOfDrops }, probe);
   }
 
   #send(asking: Asking, batch: Batch): void {
@@ -266,8 +277,6 @@ export class Settling {
     const unasked = hasTooMany({ suspicion, state: client.sessionState });
     if (unasked || [...suspicion.names].some((name) => !isPlainName(name))) reasons.push('unknown_setting');
     if ((bits & (Hint.functions | Hint.opaque)) !== 0) this.#server.mayHaveLeftovers = true;
-    // It may have dropped every statement, ours too.
-    if ((bits & Hint.opaque) !== 0) this.#server.guests = noGuests;
     suspicion.clear();
     const before = client.pin;
     client.pin = pinAfter(before, reasons, performance.now());

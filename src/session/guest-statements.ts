@@ -73,6 +73,8 @@ const bitOf = new Map(Object.keys(guests).map((name, index) => [name, 1 << index
 /** Which of them a server has prepared. */
 export type GuestSet = number;
 export const noGuests: GuestSet = 0;
+export const guestSet = (names: readonly Guest[]): GuestSet =>
+  names.reduce((set, name) => set | (bitOf.get(name) ?? 0), noGuests);
 
 export type GuestMessage = 'parse' | 'bind' | 'execute' | 'close';
 

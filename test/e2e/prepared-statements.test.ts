@@ -326,6 +326,20 @@ describe('a named prepared statement', () => {
     });
   }
 
+  test('is there for who prepares it behind somebody whose DO has dropped every statement', async () => {
+    for (let n = 0; n < 4; n++) {
+      const client = await stage().login('one');
+      const use = [m.parse('a', 'SELECT 1'), m.describeStatement('a'), m.runNamed('a'), m.sync];
+      assert.deepEqual(m.valuesOf(await client.ask(use)), ['1']);
+      client.quit();
+      const other = await stage().login('one');
+      await other.query(`DO $x$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $x$`);
+      // By its answer the server has been asked what the DO has left.
+      await other.query('SELECT 0');
+      other.quit();
+    }
+  });
+
   test('is not ended by a Query that is skipped with its batch, right behind the settings of its client', async () => {
     await sameAsDirect(stage(), 'one', async (client) => {
       await client.query(`SET work_mem = '7MB'`);
