@@ -18,7 +18,7 @@ import {
   isReserved,
   missingStatement,
   placeholder,
-  PreparedStatement,
+  type PreparedStatement,
   privateStatement,
   statementKey,
 } from '../session/prepared-statements.ts';
@@ -27,17 +27,13 @@ import {
   ForgetAll,
   NameChange,
   NamedStatement,
-  noUnnamed,
-  OwnerChange,
   ServerChange,
-  UnnamedChange,
-  type UnnamedHolder,
-  UnnamedStatement,
 } from '../session/statement-changes.ts';
 import { sizeOfNamed, StatementNames } from '../session/statement-names.ts';
 import { StatementVariants } from '../session/statement-variants.ts';
 import { opaqueHints, pinHints } from '../sql/hints.ts';
 import type { ClientSession } from './client-session.ts';
+import { ClientUnnamed } from './client-unnamed.ts';
 import { Owed, OWN } from './owed-replies.ts';
 import type { ServerSession } from './server-session.ts';
 import {
@@ -81,12 +77,10 @@ interface CutBind {
   readonly nameEnd: number;
 }
 
-export class ClientStatements implements UnnamedHolder {
-  unnamed = noUnnamed;
+export class ClientStatements {
   readonly #client: ClientSession;
   #names: StatementNames | undefined;
-  /** The batch of the last message that made the unnamed statement another one. */
-  #unnamedIn: number | undefined;
+  readonly #unnamed = new ClientUnnamed();
   #bound: Bound | undefined;
   #variants: StatementVariants | undefined;
   /** What a server has been asked last: what a statement returns. */
@@ -131,8 +125,7 @@ export class ClientStatements implements UnnamedHolder {
     if (isAnswered && !server.owed.skipping && !hasBatch(server)) {
       if (othersUnanswered(server)) return 'waits';
       if (this.#deallocate(server, deallocated, true)) {
-        this.unnamed = noUnnamed;
-        server.unnamed = undefined;
+        this.#unnamed.dropped(server);
         server.owed.push(Owed.sync);
         server.out.insert(syncBytes);
         return 'sent';
@@ -140,9 +133,7 @@ export class ClientStatements implements UnnamedHolder {
     }
     const forgets = forgetsAll(chunk, textAt, end);
     if (forgets && othersUnanswered(server)) return 'waits';
-    let change: Change | undefined;
-    if (this.unnamed === noUnnamed && !this.#unnamedWaits(server)) server.unnamed = undefined;
-    else change = this.#unnamedBecomes(server, noUnnamed);
+    let change = this.#unnamed.queried(server);
     if (forgets) change = this.#forgetAll(server, change);
     return asItIs(server, Owed.query, chunk, start, end, change);
   }
@@ -168,7 +159,7 @@ export class ClientStatements implements UnnamedHolder {
     end: number,
     unnamed: Buffer | undefined,
   ): Sending {
-    const change = unnamed === undefined ? undefined : this.#unnamedParsed(server, unnamed);
+    const change = unnamed === undefined ? undefined : this.#unnamed.parsed(server, unnamed);
     return asItIs(server, Owed.parse, chunk, start, end, change);
   }
 
@@ -237,13 +228,13 @@ export class ClientStatements implements UnnamedHolder {
       return asItIs(server, entry, chunk, start, end);
     }
     if (limit > 0) checkName(name);
-    if (name.length === 0 ? this.#unnamedWaits(server) : limit > 0 && mustWait(server)) return 'waits';
+    if (name.length === 0 ? this.#unnamed.waits(server) : limit > 0 && mustWait(server)) return 'waits';
     const named = this.#find(name, limit);
-    const statement = name.length === 0 ? this.unnamed.statement : named?.statement;
+    const statement = name.length === 0 ? this.#unnamed.statement : named?.statement;
     if (isBind) this.#prepareFor(server, statement);
     if (named === undefined) {
       // The unnamed one, or nothing of ours: it may be one that SQL has prepared.
-      const change = name.length === 0 ? this.#unnamedReferred(server, type) : undefined;
+      const change = name.length === 0 ? this.#unnamed.referred(server, type) : undefined;
       if (isBind) this.#bind(server, chunk, start, nameAt, statement);
       return asItIs(server, entry, chunk, start, end, change);
     }
@@ -300,9 +291,7 @@ export class ClientStatements implements UnnamedHolder {
         this.#dropping = true;
         return refused(server, name, tooLarge(size));
       }
-      // It is there for its client as long as that stays on this server.
-      const unknown = new UnnamedStatement(undefined);
-      const change = name.length === 0 ? this.#unnamedBecomes(server, unknown) : undefined;
+      const change = name.length === 0 ? this.#unnamed.streamed(server) : undefined;
       return asItIs(server, Owed.parse, chunk, start, end, change);
     }
     return this.#streamBind(server, { size, chunk, start, end, nameAt, nameEnd }, limit);
@@ -317,12 +306,12 @@ export class ClientStatements implements UnnamedHolder {
   #streamBind(server: ServerSession, cut: CutBind, limit: number): Sending {
     const { size, chunk, start, end, nameAt, nameEnd } = cut;
     const name = chunk.subarray(nameAt, nameEnd - 1);
-    if (name.length === 0 ? this.#unnamedWaits(server) : limit > 0 && mustWait(server)) return 'waits';
+    if (name.length === 0 ? this.#unnamed.waits(server) : limit > 0 && mustWait(server)) return 'waits';
     const named = this.#find(name, limit);
-    const statement = name.length === 0 ? this.unnamed.statement : named?.statement;
+    const statement = name.length === 0 ? this.#unnamed.statement : named?.statement;
     this.#prepareFor(server, statement);
     if (named === undefined) {
-      const change = name.length === 0 ? this.#unnamedReferred(server, Frontend.bind) : undefined;
+      const change = name.length === 0 ? this.#unnamed.referred(server, Frontend.bind) : undefined;
       this.#bind(server, chunk, start, nameAt, statement);
       return asItIs(server, Owed.bind, chunk, start, end, change);
     }
@@ -535,40 +524,6 @@ export class ClientStatements implements UnnamedHolder {
     const rowsAt = end - 4;
     return chunk.subarray(portalAt, rowsAt).equals(bound.portal) ? bound.statement : undefined;
   }
-
-  // --- the unnamed statement -----------------------------------------------------------------------------------------------
-
-  #unnamedParsed(server: ServerSession, definition: Buffer): Change {
-    const { statement } = this.unnamed;
-    const same = statement?.definition.equals(definition) === true ? statement : undefined;
-    return this.#unnamedBecomes(server, new UnnamedStatement(same ?? new PreparedStatement('', definition)));
-  }
-
-  #unnamedBecomes(server: ServerSession, unnamed: UnnamedStatement): Change {
-    this.#unnamedIn = server.owed.batch;
-    return new UnnamedChange(server, this, unnamed);
-  }
-
-  /** Which one it is may yet depend on how an earlier batch ends. */
-  #unnamedWaits(server: ServerSession): boolean {
-    return this.#unnamedIn !== undefined && this.#unnamedIn !== server.owed.batch && othersUnanswered(server);
-  }
-
-  /** It belongs to a client, whatever server that is on: it is prepared again, or not there. */
-  #unnamedReferred(server: ServerSession, type: number): Change | undefined {
-    if (type === Frontend.close) return this.#unnamedBecomes(server, noUnnamed);
-    if (server.unnamed === this.unnamed) return undefined;
-    const { statement } = this.unnamed;
-    const change = new OwnerChange(server, this.unnamed);
-    if (statement === undefined) {
-      server.owed.push(Owed.close | OWN, change);
-      server.out.insert(closeUnnamed);
-    } else {
-      server.owed.push(Owed.parse | OWN, change);
-      server.out.insert(parseBytes(statement));
-    }
-    return undefined;
-  }
 }
 
 /** Where the string from `at` on has ended; infinite if that has not come. */
@@ -608,7 +563,6 @@ function asItIs(
 
 const syncBytes = sync();
 const flushBytes = flush();
-const closeUnnamed = closeBytes(new PreparedStatement('', Buffer.alloc(3)));
 
 /** What a client has not prepared is on no server, even where ostler has given something this name. */
 const nobodys = (key: string): NamedStatement | undefined =>
