@@ -22,7 +22,7 @@ import { mayHideTemporary, type Pin } from '../session/pins.ts';
 import type { SessionState } from '../session/replay.ts';
 import { changesParsing, parseContextOf } from '../session/parse-context.ts';
 import { HintScanner, hintsOfWhole, noHints, opaqueHints } from '../sql/hints.ts';
-import { ClientStatements, type Sending } from './client-statements.ts';
+import { ClientStatements, MAX_NAMES, type Sending } from './client-statements.ts';
 import { Outbox } from './outbox.ts';
 import { Owed } from './owed-replies.ts';
 import type { ClientLimits } from './pool-rules.ts';
@@ -562,7 +562,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   #hold(chunk: Buffer, from: number): void {
     this.#held.push(Buffer.from(chunk.subarray(from)));
     this.#heldSize += chunk.length - from;
-    if (this.#heldSize > this.#limits().maxWaitingBytes) this.#pause(Pause.waiting);
+    // Names that have not all come wait for nothing but their rest.
+    if (this.#heldSize > Math.max(this.#limits().maxWaitingBytes, MAX_NAMES)) this.#pause(Pause.waiting);
   }
 
   #resumeHeld(): void {

@@ -50,7 +50,7 @@ import {
 import { hasBatch, mayFail, mustWait, othersUnanswered, staysFailed } from './statement-moments.ts';
 
 /** Portal and statement names together; PostgreSQL itself looks at 63 bytes of each. */
-const MAX_NAMES = 16_384;
+export const MAX_NAMES = 16_384;
 /** What a definition has that is not held for long before its Parse is answered, though the client may not ask for answers yet. */
 const LARGE_DEFINITION = 16_384;
 const STATEMENT = 0x53; // S, as opposed to P for a portal

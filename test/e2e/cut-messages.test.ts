@@ -6,7 +6,7 @@ import * as m from '../support/messages.ts';
 import type { RawClient } from '../support/raw-client.ts';
 import { useStage } from '../support/stage.ts';
 
-const stage = useStage({ databases: { one: 'pool_size = 1' } });
+const stage = useStage({ settings: 'max_waiting_bytes = 0', databases: { one: 'pool_size = 1' } });
 
 /** Sends the messages in two pieces, the second when the first has been read; what comes until the `count`-th ReadyForQuery. */
 async function inTwo(
