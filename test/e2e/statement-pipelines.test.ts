@@ -87,8 +87,15 @@ const batch: fc.Arbitrary<Step[]> = fc.oneof(
       .map((sql) => [new Step(`Query ${sql}`, m.query(sql))]),
   },
 );
-/** Batches that are sent one behind the other, without waiting for answers. */
-const pipeline = fc.array(batch, { minLength: 1, maxLength: 4 });
+/** Batches that are sent one behind the other, without waiting for answers, and the sizes of the pieces in which they are sent. */
+const pipeline = fc.record({
+  batches: fc.array(batch, { minLength: 1, maxLength: 4 }),
+  sizes: fc.oneof(
+    fc.constant([Infinity]),
+    fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 1, maxLength: 3 }),
+  ),
+});
+const theEnd = { batches: [[new Step('the end', m.query('ROLLBACK'))]], sizes: [Infinity] };
 
 test('dropping all statements thousands of times in one pipeline keeps nobody waiting', async () => {
   const client = await stage().login('two');
@@ -112,9 +119,12 @@ describe('a pool of servers that have room for two statements', () => {
           sameAsDirect(stage(), 'two', async (client) => {
             const text = (statement: string): string => `SELECT '${statement} of client ${String(n)}'`;
             const lines: string[] = [];
-            for (const batches of [...pipelines, [[new Step('the end', m.query('ROLLBACK'))]]]) {
+            for (const { batches, sizes } of [...pipelines, theEnd]) {
               for (const sent of betweenFlushes(batches.flat())) {
-                client.send(...sent.map(({ bytes }) => bytes(text)));
+                await client.sendCut(
+                  sent.map(({ bytes }) => bytes(text)),
+                  sizes,
+                );
                 if (sent.at(-1) === FLUSH) await stage().sql('SELECT 1');
               }
               lines.push(...(await tell(client.ready(batches.length))));
