@@ -29,7 +29,7 @@ describe('DATABASE_URL', () => {
   test('is decoded: user, password and database may hold any character', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 10 }), (text) => {
-        fc.pre(!text.includes('\0') && !/^(ostler|pgbouncer)$/.test(text));
+        fc.pre(!text.includes('\0') && !/^(ostler|pgbouncer)$/.test(text) && Buffer.byteLength(text) < 63);
         const part = encodeURIComponent(text);
         const entry = database(`postgresql://${part}:${part}@h:6000/${part.replaceAll('.', '%2E')}x`);
         assert.equal(entry?.user, text);
