@@ -139,7 +139,7 @@ for (const database of ['transactional', 'sessional']) {
 
 describe('a client that leaves in the middle of a message that has gone to the server in part', () => {
   for (const [how, leave] of Object.entries(leaves)) {
-    for (const size of [3000, 3_000_000]) {
+    for (const size of [5000, 3_000_000]) {
       test(`${how} costs the pool this server, and nothing else (${String(size)} bytes)`, async () => {
         const client = await stage().login('transactional');
         const [pid] = m.valuesOf(await client.query('SELECT pg_backend_pid()'));
@@ -154,6 +154,18 @@ describe('a client that leaves in the middle of a message that has gone to the s
       });
     }
   }
+
+  test('costs the pool nothing where that was so short that it was held', async () => {
+    const client = await stage().login('transactional');
+    const [pid] = m.valuesOf(await client.query('SELECT pg_backend_pid()'));
+    client.send(m.query('INSERT INTO hay VALUES (1)').subarray(0, 20));
+    await settledDaemon();
+    client.reset();
+    const next = await stage().login('transactional');
+    assert.deepEqual(m.valuesOf(await next.query('SELECT pg_backend_pid()')), [pid]);
+    assert.equal(await rowsOfHay(), 0);
+    next.quit();
+  });
 
   test('has its earlier query cancelled', async () => {
     const client = await stage().login('transactional');
