@@ -23,6 +23,7 @@ import type { SessionState } from '../session/replay.ts';
 import { changesParsing, parseContextOf } from '../session/parse-context.ts';
 import { HintScanner, hintsOfWhole, noHints, opaqueHints } from '../sql/hints.ts';
 import { ClientStatements, MAX_NAMES, type Sending } from './client-statements.ts';
+import { HeldBytes } from './held-bytes.ts';
 import { Outbox } from './outbox.ts';
 import { Owed } from './owed-replies.ts';
 import type { ClientLimits } from './pool-rules.ts';
@@ -94,8 +95,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   readonly #limits: () => ClientLimits;
   readonly #scanner: FrameScanner;
   /** Bytes that came and must wait: for a server, or for the end of a replay. */
-  #held: Buffer[] = [];
-  #heldSize = 0;
+  readonly #held = new HeldBytes();
   /** A Sync or Query went out behind a replay: nothing may follow before the replay is through. */
   #behindReplay = false;
   /** Reads the text of the Query that is being streamed. */
@@ -196,11 +196,11 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     // Who does not read what it is told is not asked for more: the answers would have to be kept.
     const unread = this.connection.congested;
     const behind = this.#isBlocked || this.#isBehindBatches;
-    if (unread || this.waiting !== undefined || (behind && this.#heldSize > 0)) {
+    if (unread || this.waiting !== undefined || (behind && this.#held.size > 0)) {
       this.#hold(chunk, 0);
       return true;
     }
-    if (this.#heldSize === 0) return this.#scan(chunk);
+    if (this.#held.size === 0) return this.#scan(chunk);
     // The beginning of a message whose names had not all come.
     this.#hold(chunk, 0);
     this.#resumeHeld();
@@ -376,20 +376,23 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   /** What it leaves on its server is known, and nothing but its own messages keeps them waiting. */
   settled(): void {
-    if (this.#heldSize > 0 && !this.connection.congested) this.#resumeHeld();
+    if (this.#held.size > 0 && !this.connection.congested) this.#resumeHeld();
   }
 
   /** Replies came and the link goes on. */
   repliesCame(): void {
     const server = this.server;
     if (server === undefined) return;
+    if ((this.#paused & Pause.owed) !== 0 && server.owed.size < MAX_OWED / 2) {
+      this.#resume(Pause.owed);
+      if (!this.connection.congested) this.#resumeHeld();
+    }
     if (this.#behindReplay && !server.replaying) {
       this.#behindReplay = false;
       this.#resumeHeld();
     } else if (this.#behindBatches && !this.#isBehindBatches && !this.connection.congested) {
       this.#resumeHeld();
     }
-    if ((this.#paused & Pause.owed) !== 0 && server.owed.size < MAX_OWED / 2) this.#resume(Pause.owed);
   }
 
   serverDrained(): void {
@@ -482,11 +485,6 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     const server = this.server;
     if (server !== undefined) {
       this.stats.bytesReceived += consumed;
-      if (server.owed.size > MAX_OWED && !this.midMessage) {
-        this.#pause(Pause.owed);
-        // What it asks for may be behind this: nothing else would make the server say what it has to say.
-        server.out.insert(flushBytes);
-      }
       free = server.out.finish();
       this.out.finish();
       if (server.congested) this.#pause(Pause.server);
@@ -507,6 +505,12 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (!isRequest(type)) throw unknownPacket(type);
     if (this.#isBlocked) return undefined;
     let server = this.server;
+    if (server !== undefined && server.owed.size >= MAX_OWED) {
+      this.#pause(Pause.owed);
+      // What asks for the answers may be behind this: nothing else would make the server give them.
+      server.out.insert(flushBytes);
+      return undefined;
+    }
     if (server !== undefined) server.restoring.catchUp(this);
     else {
       this.requestedAt = Date.now();
@@ -527,9 +531,9 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     return server;
   }
 
-  /** Statements of ours must be through before anything more goes to the server. */
+  /** Statements of ours must be through before anything more goes to the server, or what it owes must be less. */
   get #isBlocked(): boolean {
-    return this.#behindReplay || this.server?.settling.isAsking === true;
+    return this.#behindReplay || (this.#paused & Pause.owed) !== 0 || this.server?.settling.isAsking === true;
   }
 
   /** What a message meets that gets no server now: it stays for later, unless the session is over. */
@@ -560,19 +564,15 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   }
 
   #hold(chunk: Buffer, from: number): void {
-    this.#held.push(Buffer.from(chunk.subarray(from)));
-    this.#heldSize += chunk.length - from;
+    this.#held.add(chunk.subarray(from));
     // Names that have not all come wait for nothing but their rest.
-    if (this.#heldSize > Math.max(this.#limits().maxWaitingBytes, MAX_NAMES)) this.#pause(Pause.waiting);
+    if (this.#held.size > Math.max(this.#limits().maxWaitingBytes, MAX_NAMES)) this.#pause(Pause.waiting);
   }
 
   #resumeHeld(): void {
-    const held = this.#held;
-    if (this.#heldSize === 0) return;
-    this.#held = [];
-    this.#heldSize = 0;
+    if (this.#held.size === 0) return;
     this.#resume(Pause.waiting);
-    this.#scan(held.length === 1 && held[0] !== undefined ? held[0] : Buffer.concat(held));
+    this.#scan(this.#held.take());
   }
 
   #pause(reason: number): void {
@@ -589,8 +589,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   #end(reason: ClientDisconnectReason, detail: string | undefined, error?: ClientError): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#held = [];
-    this.#heldSize = 0;
+    this.#held.take();
     const server = this.server;
     this.server = undefined;
     if (this.waiting !== undefined) this.pool.abandon(this);

@@ -56,8 +56,11 @@ import { errorAbout } from './statement-messages.ts';
 const MAX_GATHERED = 16_384;
 /** The same for what a server tells of its session; a setting beyond that is not followed. */
 const MAX_OF_SESSION = 2_097_152;
-/** A client that has sent this many messages ahead of their answers is not read until half of them came. */
-export const MAX_OWED = 10_000;
+/**
+ * A client that has sent this many messages ahead of their answers sends no more until half of them came: an error takes back what
+ * all the messages behind it were to change.
+ */
+export const MAX_OWED = 1000;
 
 type OwedRef = Change | typeof restored;
 
