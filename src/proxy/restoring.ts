@@ -9,6 +9,7 @@
 import { TransactionStatus } from '../protocol/message-types.ts';
 import { type Batch, GuestBatch, noGuests } from '../session/guest-statements.ts';
 import { hasIdentity, homecomingOf, isIdentity, replayOf, type ReplayScope } from '../session/replay.ts';
+import { Hint } from '../sql/hints.ts';
 import type { ClientSession } from './client-session.ts';
 import { pushGuests } from './own-messages.ts';
 import type { ServerSession } from './server-session.ts';
@@ -23,8 +24,8 @@ export class Restoring {
   #stage: Stage = 'done';
   /** The client has reset what may have to be put back. */
   #resetDue = false;
-  /** How many bytes the server had sent when a client was linked that was not the one before, and whose sequences are still there. */
-  #sequencesSince: number | undefined;
+  /** The linked client was not the one before, and what that has drawn from sequences may still be told. */
+  #hasOthersSequences = false;
 
   constructor(server: ServerSession) {
     this.#server = server;
@@ -52,17 +53,20 @@ export class Restoring {
   ): void {
     const server = this.#server;
     this.#resetDue = false;
-    this.#sequencesSince = isStranger && !clean && !sequences ? server.bytesReceived : undefined;
+    this.#hasOthersSequences = isStranger && !clean && !sequences;
     if (clean || sequences || server.sessionState !== client.sessionState)
       this.#replay(client, { clean, sequences, identity: clean }, 'linking');
   }
 
-  /** In front of the first message of a link: what others have drawn from sequences, it must not find. */
+  /** In front of a message that asks for what was drawn from sequences: of others it must not hear, unless it may have drawn itself since. */
   forgetSequences(): void {
-    const server = this.#server;
-    if (this.#sequencesSince !== server.bytesReceived || !server.owed.runsNothing) return;
-    this.#sequencesSince = undefined;
-    this.#send(new GuestBatch(server.guests).run('discardSequences').take(), 'linking');
+    const { owed, settling, status, mayHaveDrawn, guests } = this.#server;
+    const mayHave = mayHaveDrawn || (settling.suspicion.bits & (Hint.functions | Hint.opaque)) !== 0;
+    if (!this.#hasOthersSequences || mayHave || !owed.runsNothing || status === TransactionStatus.failed)
+      return;
+    this.#hasOthersSequences = false;
+    const batch = new GuestBatch(guests).run('discardSequences').take();
+    this.#send(batch, this.isLinking ? 'linking' : 'amid a link');
   }
 
   /** The client has reset settings, and its server is in a transaction, or nobody asks it what is set. */

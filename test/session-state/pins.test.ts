@@ -18,6 +18,8 @@ const databases = {
   sequences: { pool_size: 2, min_pool_size: 2 },
   asked_simply: { dbname: 'postgres', pool_size: 1 },
   asked_in_batch: { dbname: 'postgres', pool_size: 1 },
+  asked_late: { dbname: 'postgres', pool_size: 1 },
+  asked_behind: { dbname: 'postgres', pool_size: 1 },
 };
 const yard = useYard({
   roles: { app: 'SUPERUSER', admin: '' },
@@ -251,6 +253,29 @@ describe('a sequence', () => {
       await Promise.all([leave(one), leave(third)]);
     });
   }
+
+  test('that a function of another client has drawn from tells nothing to who asks first, in a transaction', async () => {
+    const [one, other] = [
+      await yard().client({ database: 'asked_late' }),
+      await yard().client({ database: 'asked_late' }),
+    ];
+    await one.query('SELECT draw()');
+    for (const sql of ['BEGIN', 'SELECT 1']) await other.query(sql);
+    assert.equal((await refusalOf(other.query('SELECT lastval()'))).code, '55000');
+    await Promise.all([leave(one), leave(other)]);
+  });
+
+  test('that a function has drawn from tells so in the same transaction, from the first time on', async () => {
+    const [one, other] = [
+      await yard().client({ database: 'asked_behind' }),
+      await yard().client({ database: 'asked_behind' }),
+    ];
+    await one.query('SELECT draw()');
+    await other.query('BEGIN');
+    const drawn = await value(other, 'SELECT draw()');
+    assert.equal(await value(other, 'SELECT lastval()::int'), drawn);
+    await Promise.all([leave(one), leave(other)]);
+  });
 
   test('that another client has drawn from tells nothing, however it is asked', async () => {
     const one = await yard().client({ database: 'sequences' });
