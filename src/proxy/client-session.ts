@@ -10,7 +10,6 @@ import { ClientError } from '../protocol/errors.ts';
 import { errorResponse, noticeResponse } from '../protocol/backend.ts';
 import { type ErrorFields, fatalFrom } from '../protocol/error-fields.ts';
 import { type FrameVisitor, FrameScanner, Verdict } from '../protocol/frame-scanner.ts';
-import { flush } from '../protocol/frontend.ts';
 import { Frontend, HEADER_SIZE } from '../protocol/message-types.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import type { Connection, ConnectionOwner } from '../net/connection.ts';
@@ -25,6 +24,7 @@ import { HintScanner, hintsOfWhole, noHints, opaqueHints } from '../sql/hints.ts
 import { ClientStatements, MAX_NAMES, type Sending } from './client-statements.ts';
 import { HeldBytes } from './held-bytes.ts';
 import { Outbox } from './outbox.ts';
+import { flushBytes } from './own-messages.ts';
 import { Owed } from './owed-replies.ts';
 import type { ClientLimits } from './pool-rules.ts';
 import type { PoolUser } from './pool-user.ts';
@@ -613,8 +613,6 @@ function isRequest(type: number): boolean {
       return false;
   }
 }
-
-const flushBytes = flush();
 
 const unknownPacket = (type: number): ClientError =>
   new ClientError(`unknown pkt`, { detail: `Message type 0x${type.toString(16).padStart(2, '0')}.` });

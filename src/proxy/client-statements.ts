@@ -10,7 +10,7 @@
 import { BodyReader } from '../protocol/body-reader.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { FrameWriter } from '../protocol/frame-writer.ts';
-import { flush, sync } from '../protocol/frontend.ts';
+import { sync } from '../protocol/frontend.ts';
 import { Frontend, HEADER_SIZE } from '../protocol/message-types.ts';
 import { deallocationIn, forgetsAll } from '../session/deallocation.ts';
 import type { InternedMap } from '../session/interned-map.ts';
@@ -35,6 +35,7 @@ import { opaqueHints, pinHints } from '../sql/hints.ts';
 import type { ClientSession } from './client-session.ts';
 import { ClientUnnamed } from './client-unnamed.ts';
 import { Owed, OWN } from './owed-replies.ts';
+import { flushBytes } from './own-messages.ts';
 import type { ServerSession } from './server-session.ts';
 import {
   closeBytes,
@@ -264,9 +265,9 @@ export class ClientStatements {
       if (othersUnanswered(server)) return 'waits';
       if (this.#deallocate(server, statement.deallocates, false)) return 'sent';
     }
-    if (statement?.forgetsAll === true && othersUnanswered(server)) return 'waits';
-    const change = statement?.forgetsAll === true ? this.#forgetAll(server) : undefined;
-    return asItIs(server, Owed.execute, chunk, start, end, change);
+    if (statement?.forgetsAll !== true) return asItIs(server, Owed.execute, chunk, start, end);
+    if (othersUnanswered(server)) return 'waits';
+    return asItIs(server, Owed.execute, chunk, start, end, this.#forgetAll(server));
   }
 
   /** Begins a Parse or Bind of `size` bytes that is too large to be held: what came of it is `chunk` from `start` to `end`. */
@@ -562,7 +563,6 @@ function asItIs(
 }
 
 const syncBytes = sync();
-const flushBytes = flush();
 
 /** What a client has not prepared is on no server, even where ostler has given something this name. */
 const nobodys = (key: string): NamedStatement | undefined =>

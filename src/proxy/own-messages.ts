@@ -2,10 +2,13 @@
 import { closeComplete, commandComplete, parseComplete } from '../protocol/backend.ts';
 import type { ErrorFields } from '../protocol/error-fields.ts';
 import { FrameWriter } from '../protocol/frame-writer.ts';
-import { sync, writeClose } from '../protocol/frontend.ts';
+import { flush, sync, writeClose } from '../protocol/frontend.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import type { Batch } from '../session/guest-statements.ts';
 import { Owed, type OwedReplies, OWN } from './owed-replies.ts';
+
+/** Makes the server say what it has to say. */
+export const flushBytes = flush();
 
 const fenceBytes = (): Buffer => {
   const writer = new FrameWriter();

@@ -87,8 +87,9 @@ export class Restoring {
     }
   }
 
-  /** The last of it has been run. */
+  /** The last statement of a batch has been run; another may be on its way. */
   through(): void {
+    for (const ref of this.#server.owed.refsBehindHead()) if (ref === restored) return;
     this.#stage = 'done';
   }
 

@@ -207,6 +207,10 @@ test('currval and lastval never tell what another client has drawn', async () =>
 });
 
 describe('a sequence', () => {
+  const twoOf = async (database: string): Promise<[pg.Client, pg.Client]> => [
+    await yard().client({ database }),
+    await yard().client({ database }),
+  ];
   const draws = [
     ['UPDATE … = DEFAULT', 'UPDATE single SET id = DEFAULT'],
     ['a trigger', 'DELETE FROM drawing WHERE n IN (SELECT min(n) FROM drawing)'],
@@ -215,10 +219,7 @@ describe('a sequence', () => {
   ] as const;
   for (const [what, sql] of draws) {
     test(`that ${what} has drawn from tells so in a later transaction, from the second time on`, async () => {
-      const [client, other] = [
-        await yard().client({ database: 'sequences' }),
-        await yard().client({ database: 'sequences' }),
-      ];
+      const [client, other] = await twoOf('sequences');
       await client.query('SELECT lastval()').catch(() => undefined);
       for (let n = 0; n < 3; n++) {
         await client.query(sql).catch(() => undefined);
@@ -255,10 +256,7 @@ describe('a sequence', () => {
   }
 
   test('that a function of another client has drawn from tells nothing to who asks first, in a transaction', async () => {
-    const [one, other] = [
-      await yard().client({ database: 'asked_late' }),
-      await yard().client({ database: 'asked_late' }),
-    ];
+    const [one, other] = await twoOf('asked_late');
     await one.query('SELECT draw()');
     for (const sql of ['BEGIN', 'SELECT 1']) await other.query(sql);
     assert.equal((await refusalOf(other.query('SELECT lastval()'))).code, '55000');
@@ -266,10 +264,7 @@ describe('a sequence', () => {
   });
 
   test('that a function has drawn from tells so in the same transaction, from the first time on', async () => {
-    const [one, other] = [
-      await yard().client({ database: 'asked_behind' }),
-      await yard().client({ database: 'asked_behind' }),
-    ];
+    const [one, other] = await twoOf('asked_behind');
     await one.query('SELECT draw()');
     await other.query('BEGIN');
     const drawn = await value(other, 'SELECT draw()');
@@ -278,8 +273,7 @@ describe('a sequence', () => {
   });
 
   test('that another client has drawn from tells nothing, however it is asked', async () => {
-    const one = await yard().client({ database: 'sequences' });
-    const other = await yard().client({ database: 'sequences' });
+    const [one, other] = await twoOf('sequences');
     const ways = [
       ['BEGIN', 'INSERT INTO sly VALUES (2)', 'SELECT lastval()'],
       ['BEGIN', `SELECT nextval('other')`, `SELECT currval('t_id_seq')`],

@@ -35,7 +35,7 @@ export interface Entry {
   readonly name: string;
   /** A client keeps its server until it leaves, or may do so. */
   readonly lasting: boolean;
-  /** What sessions brought at login comes back after RESET: where nobody asks the server, that is not known to be due. */
+  /** What sessions brought at login comes back after every kind of RESET; where nobody asks the server, only tags tell that it is due. */
   readonly restores: boolean;
   /** Its clients, and those on direct connections, are no superusers. */
   readonly plain?: boolean;
