@@ -11,6 +11,7 @@ import type { Socket } from 'node:net';
 import { ReadBuffer } from './read-buffer.ts';
 import type { ReadBufferKind } from './read-buffer.ts';
 import { bytesTaken, readInto } from './relay-socket.ts';
+import { StreamingPace } from './streaming-pace.ts';
 import { tlsFacts } from './tls-facts.ts';
 import type { TlsFacts } from './tls-facts.ts';
 import type { Handshaken, TlsAcceptor } from './tls-acceptor.ts';
@@ -69,6 +70,8 @@ export class Connection {
   #linger: NodeJS.Timeout | undefined;
 
   #reads: ReadBuffer | undefined;
+  /** Only of what is read into buffers of ours, and is not encrypted: of other reads nobody knows whether they left something. */
+  #pace: StreamingPace | undefined;
   #nextBuffer: Buffer | undefined;
 
   #takenBefore = -1;
@@ -120,6 +123,7 @@ export class Connection {
   write(bytes: Uint8Array): boolean {
     if (this.#state !== 'open') return true;
     const socket = this.#socket;
+    this.#pace?.sent();
     if (this.#secured === undefined) {
       socket.write(bytes);
       return socket.writableLength === 0;
@@ -158,7 +162,7 @@ export class Connection {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    if (this.#state === 'open' && this.#listening) this.#socket.resume();
+    if (this.#state === 'open' && this.#listening && this.#pace?.rests !== true) this.#socket.resume();
   }
 
   get paused(): boolean {
@@ -203,6 +207,11 @@ export class Connection {
       return;
     }
     this.#reads = reads;
+    if (this.#secured === undefined) {
+      this.#pace = new StreamingPace(() => {
+        if (this.#state === 'open' && !this.#paused) this.#socket.resume();
+      });
+    }
     // What Node holds is delivered before the next turn of the loop, thus before the next read, if it is not paused. A
     // paused stream goes on reading until it holds enough; with a buffer of ours that would overtake what it holds.
     if (this.#paused) this.#socket.pause();
@@ -294,8 +303,9 @@ export class Connection {
     }
     const next = this.#reads?.next(length, free);
     this.#nextBuffer = next === buffer ? undefined : next;
+    this.#pace?.received(length, length < buffer.length);
     // Node's stream starts a socket again that the call which changed to our buffers has paused: stop it here.
-    return !this.#paused;
+    return !this.#paused && this.#pace?.rests !== true;
   }
 
   readonly #onDrain = (): void => {
