@@ -326,7 +326,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
       ? hintsOfWhole(chunk, start + HEADER_SIZE, end - 1, settling.lexing(this))
       : noHints;
     settling.prepareFor(this, hints);
-    if (!this.#sent(this.statements.query(server, chunk, start, end))) return false;
+    if (!this.#sent(this.statements.query(server, chunk, start, end, hints))) return false;
     settling.note(hints);
     return true;
   }
@@ -335,7 +335,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   #queryHead(chunk: Buffer, start: number, end: number): Verdict {
     const server = this.#serverFor(Frontend.query);
     if (server === undefined) return this.#withoutServer();
-    if (!this.#sent(this.statements.query(server, chunk, start, end))) return Verdict.stopBefore;
+    if (!this.#sent(this.statements.query(server, chunk, start, end, noHints))) return Verdict.stopBefore;
     if (server.replaying) this.#behindReplay = true;
     if (!this.isTracked) return Verdict.next;
     this.#streamedText = new HintScanner(server.settling.lexing(this));

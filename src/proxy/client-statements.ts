@@ -24,6 +24,7 @@ import {
 } from '../session/prepared-statements.ts';
 import {
   type Change,
+  Deallocations,
   ForgetAll,
   NameChange,
   NamedStatement,
@@ -31,7 +32,7 @@ import {
 } from '../session/statement-changes.ts';
 import { sizeOfNamed, StatementNames } from '../session/statement-names.ts';
 import { StatementVariants } from '../session/statement-variants.ts';
-import { opaqueHints, pinHints } from '../sql/hints.ts';
+import { opaqueHints, pinHints, type StatementHints } from '../sql/hints.ts';
 import type { ClientSession } from './client-session.ts';
 import { ClientUnnamed } from './client-unnamed.ts';
 import { Owed, OWN } from './owed-replies.ts';
@@ -67,6 +68,9 @@ interface Bound {
   /** The batch in which it was bound, at the end of which it is gone. */
   readonly batch: number;
 }
+
+/** As hints have them. */
+type NamesInText = readonly (string | undefined)[];
 
 /** The first part of a Bind of `size` bytes: its portal and statement name are in it, the latter from `nameAt` to `nameEnd`. */
 interface CutBind {
@@ -117,15 +121,21 @@ export class ClientStatements {
 
   // --- messages ------------------------------------------------------------------------------------------------------------
 
-  /** Sends Query, or as much of it as has come. It destroys the unnamed statement. */
-  query(server: ServerSession, chunk: Buffer, start: number, end: number): Sending {
+  /** Sends Query, or as much of it as has come; `hints` are those of a whole one. It destroys the unnamed statement. */
+  query(
+    server: ServerSession,
+    chunk: Buffer,
+    start: number,
+    end: number,
+    { deallocated, prepared }: StatementHints,
+  ): Sending {
     const textAt = start + HEADER_SIZE;
-    const deallocated = deallocationIn(chunk, textAt, end);
+    const name = deallocationIn(chunk, textAt, end);
     const isAnswered =
-      deallocated !== undefined && isWhole(chunk, start, end) && chunk.indexOf(0, textAt) === end - 1;
+      name !== undefined && isWhole(chunk, start, end) && chunk.indexOf(0, textAt) === end - 1;
     if (isAnswered && !server.owed.skipping && !hasBatch(server)) {
       if (othersUnanswered(server)) return 'waits';
-      if (this.#deallocate(server, deallocated, true)) {
+      if (this.#deallocate(server, name, true)) {
         this.#unnamed.dropped(server);
         server.owed.push(Owed.sync);
         server.out.insert(syncBytes);
@@ -133,9 +143,11 @@ export class ClientStatements {
       }
     }
     const forgets = forgetsAll(chunk, textAt, end);
-    if (forgets && othersUnanswered(server)) return 'waits';
+    const lends = !staysFailed(server) && (this.#hasAny(deallocated) || this.#hasAny(prepared));
+    if ((forgets || lends) && othersUnanswered(server)) return 'waits';
     let change = this.#unnamed.queried(server);
     if (forgets) change = this.#forgetAll(server, change);
+    if (lends) change = this.#lend(server, deallocated, prepared, change);
     return asItIs(server, Owed.query, chunk, start, end, change);
   }
 
@@ -467,11 +479,42 @@ export class ClientStatements {
     return true;
   }
 
+  /** In front of a Query that uses names of the client's by SQL: the server is to find them taken, and can drop what they stand for. */
+  #lend(server: ServerSession, deallocated: NamesInText, prepared: NamesInText, also?: Change): Change {
+    const keys = deallocated.map((name) => this.#keyOf(name));
+    for (const key of new Set([...keys, ...prepared.map((name) => this.#keyOf(name))]))
+      if (key !== undefined) server.lent.lend(key);
+    server.statements.changing(server.owed.batch);
+    return new Deallocations(keys, (key) => this.#dropped(server, key), also);
+  }
+
+  #hasAny(names: NamesInText): boolean {
+    return names.some((name) => this.#keyOf(name) !== undefined);
+  }
+
+  /** Under which the client has a statement of this name, which the server does not know by it. Names of ours are not lent. */
+  #keyOf(name: string | undefined): string | undefined {
+    if (name === undefined || isReserved(name)) return undefined;
+    const key = statementKey(name);
+    return this.#names?.has(key) === true ? key : undefined;
+  }
+
+  /** The server has dropped what it was lent. */
+  #dropped(server: ServerSession, key: string): void {
+    server.lent.dropped(key);
+    const named = this.#names?.get(key);
+    if (named === undefined) return;
+    this.#endCopy(server, named);
+    if (named.statement.isPrivate) server.statements.retire(named.statement);
+    this.#names?.set(key, undefined);
+  }
+
   /** A shared statement stays on the server for others; a private one is closed. */
   #ended(server: ServerSession, key: string, named: NamedStatement): Change {
     const names = (this.#names ??= new StatementNames());
     const { statement } = named;
     this.#endCopy(server, named);
+    server.lent.ended(key);
     if (statement.isPrivate && server.statements.presence(statement) !== undefined)
       this.#closeOn(server, statement);
     server.statements.changing(server.owed.batch);

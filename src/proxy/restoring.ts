@@ -54,7 +54,9 @@ export class Restoring {
     const server = this.#server;
     this.#resetDue = false;
     this.#hasOthersSequences = isStranger && !clean && !sequences;
-    if (clean || sequences || server.sessionState !== client.sessionState)
+    const { any: hasOthersNames } = server.lent;
+    if (hasOthersNames) server.lent.takeBack();
+    if (clean || sequences || hasOthersNames || server.sessionState !== client.sessionState)
       this.#replay(client, { clean, sequences, identity: clean }, 'linking');
   }
 

@@ -18,6 +18,7 @@ import { ServerReports } from '../session/server-reports.ts';
 import { ServerStatements } from '../session/server-statements.ts';
 import {
   type Change,
+  Deallocations,
   ForgetAll,
   NamedStatement,
   type UnnamedStatement,
@@ -41,6 +42,7 @@ import type { ServerTls } from '../net/tls.ts';
 import type { PooledServer } from '../pool/port.ts';
 import type { ServerState } from '../pool/server-state.ts';
 import type { ClientSession } from './client-session.ts';
+import { LentNames } from './lent-names.ts';
 import { Outbox } from './outbox.ts';
 import { type Answer, OwnAnswer } from './own-answer.ts';
 import { fence, injectedReply, pushGuests, tooLong } from './own-messages.ts';
@@ -117,6 +119,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   readonly restoring = new Restoring(this);
   readonly #reporting = new Reporting(this);
   readonly statements = new ServerStatements();
+  readonly lent = new LentNames(this);
   /** Those of its pool. */
   readonly shared: SharedStatements;
   /** Hears that the connection was lost while an errand had it. */
@@ -275,6 +278,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   forgetStatements(): void {
     this.guests = noGuests;
     this.statements.clear();
+    this.lent.clear();
   }
 
   /** Some of them may be gone, or be somebody's own: each is prepared anew before it is used again. */
@@ -433,7 +437,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       this.shared.schema.changed();
     }
     if (this.client?.isTracked === true) this.settling.suspicion.addTag(tag);
-    if (tag === 'DEALLOCATE') this.doubtStatements();
+    if (tag === 'DEALLOCATE' && !this.#hasDeallocated()) this.doubtStatements();
     if (tag !== 'DISCARD ALL' && tag !== 'DEALLOCATE ALL') return;
     this.guests = noGuests;
     // It counts since it was sent, where its text has said so.
@@ -443,6 +447,12 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       this.forgetStatements();
       this.client?.statements.forget();
     });
+  }
+
+  /** What a DEALLOCATE has dropped was its client's own. */
+  #hasDeallocated(): boolean {
+    const { headRef } = this.owed;
+    return headRef instanceof Deallocations && headRef.run();
   }
 
   /** The linked client may have drawn from a sequence. */

@@ -19,7 +19,9 @@ const dropsAll = /^[ \t\n\r\f]*(?:discard|deallocate(?:[ \t\n\r\f]+prepare)?)[ \
 export function deallocationIn(bytes: Buffer, at: number, end: number): string | undefined {
   if (!mayDrop(bytes, at)) return undefined;
   const textEnd = bytes.subarray(at, Math.min(end, at + MAX_TEXT)).indexOf(0);
-  return textEnd < 0 ? undefined : hintsOf(bytes, at, at + textEnd, anyLexing).deallocates?.name;
+  if (textEnd < 0) return undefined;
+  const { isSingle, deallocated } = hintsOf(bytes, at, at + textEnd, anyLexing);
+  return isSingle ? deallocated[0] : undefined;
 }
 /** A text in which it matters is none that says just this. */
 const anyLexing: Lexing = { standardConformingStrings: true, encoding: 'UTF8' };

@@ -97,6 +97,41 @@ export class NameChange implements Change {
   }
 }
 
+/**
+ * A Query that drops statements one by one, among other things. What it has dropped stays so however it ends, and nothing is known of it
+ * before the server tells.
+ */
+export class Deallocations implements Change {
+  /** In the order of the text; undefined: none of the client's. */
+  readonly #keys: readonly (string | undefined)[];
+  readonly #ended: (key: string) => void;
+  /** What the same message changes besides. */
+  readonly #also: Change | undefined;
+  #next = 0;
+
+  constructor(keys: readonly (string | undefined)[], ended: (key: string) => void, also?: Change) {
+    this.#keys = keys;
+    this.#ended = ended;
+    this.#also = also;
+  }
+
+  /** The next one has been run. False: it was none of the client's. */
+  run(): boolean {
+    const key = this.#keys[this.#next++];
+    if (key === undefined) return false;
+    this.#ended(key);
+    return true;
+  }
+
+  apply(): void {
+    this.#also?.apply();
+  }
+
+  undo(failed: boolean): void {
+    this.#also?.undo(failed);
+  }
+}
+
 /** A statement that drops them all. */
 export class ForgetAll implements Change {
   readonly #server: ServerStatements;

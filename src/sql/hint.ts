@@ -52,10 +52,14 @@ export interface StatementHints {
   /** How many SET, RESET and DISCARD statements were understood, those included that leave nothing. */
   readonly setStatements: number;
   /**
-   * Set if all there is to the text is DEALLOCATE [PREPARE] name: where the name stands, in bytes from the start of the text
-   * and with its quotes, and how PostgreSQL reads it (one character a byte): unquoted, folded, not yet cut to 63 bytes.
+   * The name in each DEALLOCATE [PREPARE] name, as PostgreSQL reads it (one character a byte): unquoted, folded, not yet cut to 63 bytes;
+   * undefined where that cannot be told. None of a text that has too many, or cannot be read for sure.
    */
-  readonly deallocates: { readonly start: number; readonly end: number; readonly name: string } | undefined;
+  readonly deallocated: readonly (string | undefined)[];
+  /** The name in each PREPARE, likewise. */
+  readonly prepared: readonly (string | undefined)[];
+  /** The text is one statement. */
+  readonly isSingle: boolean;
 }
 
 const nothing: StatementHints = {
@@ -64,7 +68,9 @@ const nothing: StatementHints = {
   resets: [],
   functions: [],
   setStatements: 0,
-  deallocates: undefined,
+  deallocated: [],
+  prepared: [],
+  isSingle: false,
 };
 
 /** The text leaves nothing: nearly every text. */

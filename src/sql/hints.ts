@@ -14,8 +14,6 @@ export class HintScanner {
   readonly #lexer = new Lexer(this.#reader);
   /** The end of what was fed that has to be seen again with the next piece. */
   #rest: Buffer | undefined;
-  /** Of the text: where the next piece begins that the lexer will see. */
-  #offset = 0;
 
   constructor(lexing: Lexing) {
     this.#lexer.reset(lexing);
@@ -36,16 +34,13 @@ export class HintScanner {
   finish(): StatementHints {
     const rest = this.#rest;
     if (rest !== undefined) {
-      this.#reader.place(this.#offset);
       this.#lexer.scan(rest, 0, rest.length, true);
     }
     return this.#reader.finish();
   }
 
   #scan(bytes: Buffer, start: number, end: number): void {
-    this.#reader.place(this.#offset - start);
     const at = this.#lexer.scan(bytes, start, end, false);
-    this.#offset += at - start;
     this.#reader.keep();
     this.#rest = at < end ? Buffer.from(bytes.subarray(at, end)) : undefined;
   }
@@ -58,7 +53,6 @@ const lexer = new Lexer(reader);
 /** The hints of the text in `bytes` from `start` to `end`, without the zero that ends it. */
 export function hintsOf(bytes: Buffer, start: number, end: number, lexing: Lexing): StatementHints {
   reader.reset();
-  reader.place(-start);
   lexer.reset(lexing);
   lexer.scan(bytes, start, end, true);
   return reader.finish();

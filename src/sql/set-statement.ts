@@ -157,15 +157,18 @@ function readDiscard(tokens: readonly Token[]): SettingsChange | undefined {
   }
 }
 
-/** The one name that DEALLOCATE [PREPARE] names; undefined for ALL and for names that cannot be told. */
-export function readDeallocate(
-  tokens: readonly Token[],
-): { readonly start: number; readonly end: number; readonly name: string } | undefined {
+/** What DEALLOCATE [PREPARE] names: undefined if that cannot be told, null for ALL. */
+export function readDeallocate(tokens: readonly Token[]): string | undefined | null {
   const named = tokens.length === 3 && isWord(tokens[1], 'prepare') ? tokens[2] : tokens[1];
-  if (tokens.length > (named === tokens[2] ? 3 : 2) || !isName(named) || isWord(named, 'all'))
-    return undefined;
-  const { text, start, end } = named;
-  // Where a long name is cut depends on its characters.
-  if (text.length > MAX_IDENTIFIER && /[^ -~]/.test(text)) return undefined;
-  return { start, end, name: text };
+  if (isWord(named, 'all')) return null;
+  if (tokens.length > (named === tokens[2] ? 3 : 2) || !isName(named)) return undefined;
+  return statementName(named);
 }
+
+/** What PREPARE names; undefined if that cannot be told. */
+export const readPrepare = (tokens: readonly Token[]): string | undefined =>
+  isName(tokens[1]) ? statementName(tokens[1]) : undefined;
+
+/** Where a long name is cut depends on its characters. */
+const statementName = ({ text }: Token): string | undefined =>
+  text.length > MAX_IDENTIFIER && /[^ -~]/.test(text) ? undefined : text;

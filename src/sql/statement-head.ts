@@ -5,30 +5,26 @@ export interface Token {
   readonly type: 'word' | 'quoted' | 'literal' | 'symbol' | 'number';
   /** Words are folded, what was quoted is unquoted; one character a byte. Empty for literals and numbers. */
   readonly text: string;
-  /** Where a word or identifier stands in the text, with its quotes; in bytes. */
-  readonly start: number;
-  readonly end: number;
 }
 
 /** So many tokens are enough for every form of SET with a name of up to five parts. */
 const TOKENS_NEEDED = 16;
 
-const LITERAL: Token = { type: 'literal', text: '', start: 0, end: 0 };
-const NUMBER: Token = { type: 'number', text: '', start: 0, end: 0 };
+const LITERAL: Token = { type: 'literal', text: '' };
+const NUMBER: Token = { type: 'number', text: '' };
 
 export class StatementHead {
   readonly tokens: Token[] = [];
 
-  /** `place`: what to add to a position in `bytes` to get one in the text. */
-  word(bytes: Buffer, start: number, end: number, place: number): void {
+  word(bytes: Buffer, start: number, end: number): void {
     const text = fold(bytes.toString('latin1', start, end));
-    this.#push({ type: 'word', text, start: start + place, end: end + place });
+    this.#push({ type: 'word', text });
   }
 
-  quoted(bytes: Buffer, start: number, end: number, doubled: boolean, place: number): void {
+  quoted(bytes: Buffer, start: number, end: number, doubled: boolean): void {
     const written = bytes.toString('latin1', start, end);
     const text = doubled ? written.replaceAll('""', '"') : written;
-    this.#push({ type: 'quoted', text, start: start - 1 + place, end: end + 1 + place });
+    this.#push({ type: 'quoted', text });
   }
 
   literal(): void {
@@ -40,7 +36,7 @@ export class StatementHead {
   }
 
   symbol(character: number): void {
-    this.#push({ type: 'symbol', text: String.fromCharCode(character), start: 0, end: 0 });
+    this.#push({ type: 'symbol', text: String.fromCharCode(character) });
   }
 
   #push(token: Token): void {

@@ -9,7 +9,7 @@ import { CATALOG_FUNCTION, EFFECT_SHIFT, functions, NO_CALL, SET_CONFIG } from '
 import { ANYTHING, Hint, noHints, type StatementHints } from './hint.ts';
 import type { TokenVisitor } from './lexer.ts';
 import { SetConfigCall } from './set-config-call.ts';
-import { readDeallocate, readSetStatement } from './set-statement.ts';
+import { readDeallocate, readPrepare, readSetStatement } from './set-statement.ts';
 import { StatementHead, type Token } from './statement-head.ts';
 import { countsInParsing, fold, MAX_IDENTIFIER, SEED, settingsTouched } from './setting-names.ts';
 import { inQuotes, Name, Word } from './words.ts';
@@ -29,6 +29,9 @@ const CAST = 0x200;
 const OTHER = 0x201;
 
 const UNQUALIFIED = -1;
+
+/** Who prepares and deallocates more by one text goes without their names. */
+const MAX_STATEMENT_NAMES = 100;
 
 /** What the last token was, as far as a call is concerned. */
 const Last = { other: 0, word: 1, quoted: 2 } as const;
@@ -69,7 +72,8 @@ export class StatementReader implements TokenVisitor {
   #statements = 0;
   #definitions = 0;
   #temporaryDefinitions = 0;
-  #deallocates: StatementHints['deallocates'];
+  #deallocated: (string | undefined)[] = [];
+  #prepared: (string | undefined)[] = [];
   #doubtful = false;
 
   /** The word that the statement begins with: its code, or OTHER. 0: none yet. */
@@ -99,8 +103,6 @@ export class StatementReader implements TokenVisitor {
   /** The first tokens of a statement that is read as a whole. */
   #head: StatementHead | undefined;
   #setConfig: SetConfigCall | undefined;
-  /** What to add to a position in the bytes given to get one in the text. */
-  #place = 0;
 
   reset(): void {
     if (this.#bits !== 0) {
@@ -113,12 +115,9 @@ export class StatementReader implements TokenVisitor {
     this.#statements = 0;
     this.#definitions = 0;
     this.#temporaryDefinitions = 0;
-    this.#deallocates = undefined;
+    this.#deallocated = [];
+    this.#prepared = [];
     this.#doubtful = false;
-  }
-
-  place(offset: number): void {
-    this.#place = offset;
   }
 
   /** The bytes given are about to go, and the text goes on. */
@@ -137,6 +136,8 @@ export class StatementReader implements TokenVisitor {
       this.#setStatements = 0;
     }
     if (this.#bits === 0 && this.#setStatements === 0) return noHints;
+    const areTold =
+      !this.#doubtful && this.#deallocated.length + this.#prepared.length <= MAX_STATEMENT_NAMES;
     const onlyTemporary = this.#temporaryDefinitions > 0 && this.#temporaryDefinitions === this.#definitions;
     return {
       bits: this.#bits | (onlyTemporary ? Hint.temporaryDdl : 0),
@@ -144,7 +145,9 @@ export class StatementReader implements TokenVisitor {
       resets: listed(this.#resets),
       functions: listed(this.#functions),
       setStatements: this.#setStatements,
-      deallocates: this.#statements === 1 && !this.#doubtful ? this.#deallocates : undefined,
+      deallocated: areTold ? this.#deallocated : NONE,
+      prepared: areTold ? this.#prepared : NONE,
+      isSingle: this.#statements === 1,
     };
   }
 
@@ -155,7 +158,7 @@ export class StatementReader implements TokenVisitor {
   word(code: number, bytes: Buffer, start: number, end: number): void {
     if (this.#kind === 0) this.#begin(inQuotes(code) === 0 ? code : 0);
     if (this.#watches) {
-      this.#head?.word(bytes, start, end, this.#place);
+      this.#head?.word(bytes, start, end);
       if (code === Word.true) this.#setConfig?.true();
       else this.#setConfig?.other();
     }
@@ -166,7 +169,7 @@ export class StatementReader implements TokenVisitor {
   quoted(code: number, bytes: Buffer, start: number, end: number, doubled: boolean): void {
     if (this.#kind === 0) this.#begin(0);
     if (this.#watches) {
-      this.#head?.quoted(bytes, start, end, doubled, this.#place);
+      this.#head?.quoted(bytes, start, end, doubled);
       this.#setConfig?.other();
     }
     this.#name(code, bytes, start, end);
@@ -395,9 +398,12 @@ export class StatementReader implements TokenVisitor {
   #readHead(head: readonly Token[]): void {
     if (this.#kind === Word.deallocate) {
       this.#bits |= Hint.removes;
-      this.#deallocates = readDeallocate(head);
+      const name = readDeallocate(head);
+      if (name !== null && this.#deallocated.length <= MAX_STATEMENT_NAMES) this.#deallocated.push(name);
     } else if (this.#kind === Word.prepare) {
-      if (head[1]?.text !== 'transaction' || head[2]?.type !== 'literal') this.#bits |= Hint.prepare;
+      if (head[1]?.text === 'transaction' && head[2]?.type === 'literal') return;
+      this.#bits |= Hint.prepare;
+      if (this.#prepared.length <= MAX_STATEMENT_NAMES) this.#prepared.push(readPrepare(head));
     } else {
       const change = readSetStatement(head);
       if (change === undefined) {

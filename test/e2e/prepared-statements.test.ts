@@ -149,58 +149,6 @@ describe('a named prepared statement', () => {
       )),
       ...(await tell(client.ask([m.runNamed('c'), m.sync]))),
     ],
-    'DEALLOCATE ALL and DISCARD ALL forget every name': async (client) => {
-      const lines: string[] = [];
-      for (const forget of ['DEALLOCATE ALL', 'DISCARD ALL']) {
-        lines.push(...(await tell(client.ask([m.parse('f', 'SELECT 10'), m.sync]))));
-        lines.push(...(await tell(client.query(forget))));
-        lines.push(...(await tell(client.ask([m.runNamed('f'), m.sync]))));
-        lines.push(...(await tell(client.ask([m.parse('f', 'SELECT 10'), m.runNamed('f'), m.sync]))));
-        lines.push(...(await tell(client.ask([m.closeStatement('f'), m.sync]))));
-      }
-      return lines;
-    },
-    'DEALLOCATE ALL counts at its place in a pipeline': async (client) => {
-      const lines = await tell(client.ask([m.parse('p1', 'SELECT 11'), m.parse('p2', 'SELECT 12'), m.sync]));
-      lines.push(
-        ...(await tell(
-          client.ask(
-            [
-              m.query('DEALLOCATE ALL'),
-              m.parse('p1', 'SELECT 11'),
-              m.runNamed('p1'),
-              m.sync,
-              m.parse('p3', 'SELECT 13'),
-              m.runNamed('p3'),
-              m.sync,
-            ],
-            3,
-          ),
-        )),
-        ...(await tell(
-          client.ask(
-            [
-              m.run('DEALLOCATE ALL'),
-              m.parse('p2', 'SELECT 12'),
-              m.parse('p4', 'SELECT 14'),
-              m.sync,
-              m.runNamed('p4'),
-              m.sync,
-            ],
-            2,
-          ),
-        )),
-      );
-      for (const name of ['p1', 'p2', 'p3', 'p4']) {
-        lines.push(...(await tell(client.ask([m.runNamed(name), m.sync]))));
-        lines.push(...(await tell(client.ask([m.closeStatement(name), m.sync]))));
-      }
-      // Somebody may prepare the same texts again.
-      lines.push(
-        ...(await tell(client.ask([m.parse('p5', 'SELECT 13'), m.parse('p6', 'SELECT 14'), m.sync]))),
-      );
-      return lines;
-    },
     'names count up to 63 bytes': async (client) => {
       const long = 'n'.repeat(63);
       return [
@@ -250,61 +198,6 @@ describe('a named prepared statement', () => {
           9,
         ),
       )),
-    ],
-    'DEALLOCATE of a name ends it': async (client) => {
-      const lines: string[] = [];
-      const ends = [
-        [m.query('DEALLOCATE "_pg3_0"')],
-        [m.query(' deallocate\nPREPARE _PG3_0 ; ')],
-        [m.run('DEALLOCATE _pg3_0'), m.sync],
-        [m.parse('', 'DEALLOCATE "_pg3_0"'), m.bind(), m.describePortal(), m.execute(), m.sync],
-        [m.parse('end', 'DEALLOCATE "_pg3_0"'), m.runNamed('end'), m.closeStatement('end'), m.sync],
-      ];
-      for (const end of ends) {
-        lines.push(...(await tell(client.ask([m.parse('_pg3_0', 'SELECT 23'), m.sync]))));
-        lines.push(...(await tell(client.ask(end))));
-        lines.push(...(await tell(client.ask(end))));
-        lines.push(...(await tell(client.ask([m.closeStatement('end'), m.runNamed('_pg3_0'), m.sync]))));
-      }
-      return lines;
-    },
-    'DEALLOCATE of a name that is too long says so': async (client) => {
-      const lines: string[] = [];
-      const long = `n${'_N'.repeat(40)}`;
-      for (const name of [long, `"${long}"`, `OSTLER_${long}`]) {
-        const prepared = name.startsWith('"') ? long : name.toLowerCase();
-        for (const end of [[m.query(`DEALLOCATE ${name}`)], [m.run(`DEALLOCATE ${name}`), m.sync]]) {
-          lines.push(...(await tell(client.ask([m.parse(prepared, 'SELECT 27'), m.sync]))));
-          lines.push(...(await tell(client.ask(end))), ...(await tell(client.ask(end))));
-        }
-      }
-      return lines;
-    },
-    'DEALLOCATE of a name is not undone by a ROLLBACK, but by an error that skips it': async (client) => [
-      ...(await tell(client.ask([m.parse('d1', 'SELECT 24'), m.parse('d2', 'SELECT 25'), m.sync]))),
-      ...(await tell(client.ask([m.run('SELECT 1/0'), m.run('DEALLOCATE d1'), m.sync]))),
-      ...(await tell(client.ask([m.runNamed('d1'), m.sync]))),
-      ...(await tell(client.query('BEGIN'))),
-      ...(await tell(client.query('DEALLOCATE d1'))),
-      ...(await tell(client.query('SELECT 1/0'))),
-      ...(await tell(client.query('DEALLOCATE d2'))),
-      ...(await tell(client.ask([m.run('DEALLOCATE d2'), m.sync]))),
-      ...(await tell(client.query('ROLLBACK'))),
-      ...(await tell(client.ask([m.runNamed('d1'), m.sync]))),
-      ...(await tell(client.ask([m.runNamed('d2'), m.sync]))),
-    ],
-    'DEALLOCATE drops what its portal says, whatever is bound besides': async (client) => [
-      ...(await tell(client.ask([m.parse('d3', 'SELECT 26'), m.parse('d4', 'DEALLOCATE d3'), m.sync]))),
-      ...(await tell(
-        client.ask([
-          m.bind({ portal: 'p', statement: 'd3' }),
-          m.bind({ portal: 'q', statement: 'd4' }),
-          m.execute('p'),
-          m.execute('q'),
-          m.sync,
-        ]),
-      )),
-      ...(await tell(client.ask([m.runNamed('d3'), m.sync]))),
     ],
     'Describe tells parameters and columns': (client) =>
       tell(

@@ -48,6 +48,22 @@ describe('a client whose prepared statement another one has dropped on their ser
   });
 });
 
+test('what a client was lent for its DEALLOCATE, and left, the next one does not find', async () => {
+  const client = await stage().login('one');
+  for (const name of ['mine', 'é', 'x'.repeat(70)]) await client.ask([m.parse(name, 'SELECT 7'), m.sync]);
+  const sql = `SELECT 1/0; DEALLOCATE mine; DEALLOCATE "é"; DEALLOCATE ${'x'.repeat(70)}`;
+  assert.deepEqual(m.errorsOf(await client.query(sql)), ['22012']);
+  const other = await stage().login('one');
+  assert.deepEqual(
+    m.valuesOf(await other.query(`SELECT name FROM pg_prepared_statements WHERE name !~ '^ostler_'`)),
+    [],
+  );
+  assert.deepEqual(m.errorsOf(await other.query('PREPARE mine AS SELECT 8; DEALLOCATE mine')), []);
+  assert.deepEqual(m.valuesOf(await client.ask([m.runNamed('mine'), m.sync])), ['7']);
+  client.quit();
+  other.quit();
+});
+
 test('statements that are to be closed wait for the end of a batch that has failed', async () => {
   const client = await stage().login('one');
   await client.ask([m.parse('mine', 'SELECT 7'), m.sync]);

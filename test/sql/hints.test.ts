@@ -337,51 +337,54 @@ describe('hints', () => {
   });
 });
 
-describe('the statement that a text deallocates', () => {
-  const deallocated = (text: string): unknown => hints(text).deallocates;
+describe('what a text prepares', () => {
+  const prepared = (text: string): unknown => hints(text).prepared;
 
-  test('is named as PostgreSQL reads the name, with where it stands', () => {
-    assert.deepEqual(deallocated('DEALLOCATE Abc'), { start: 11, end: 14, name: 'abc' });
-    assert.deepEqual(deallocated(' deallocate /* é */ prepare "A""b" ; -- x'), {
-      start: 29,
-      end: 35,
-      name: 'A"b',
-    });
-    assert.deepEqual(deallocated('deallocate prepare'), { start: 11, end: 18, name: 'prepare' });
-    assert.deepEqual(deallocated('deallocate "all"'), { start: 11, end: 16, name: 'all' });
-    assert.deepEqual(deallocated(`deallocate ${'x'.repeat(70)}`), {
-      start: 11,
-      end: 81,
-      name: 'x'.repeat(70),
-    });
-    assert.deepEqual(deallocated('deallocate É'), {
-      start: 11,
-      end: 13,
-      name: Buffer.from('É').toString('latin1'),
-    });
+  test('is named as PostgreSQL reads the name, in order', () => {
+    assert.deepEqual(prepared(`PREPARE A AS SELECT 1; prepare "B" (int) as select $1`), ['a', 'B']);
+    assert.deepEqual(prepared(`prepare transaction 'x'; prepare transaction as select 1`), ['transaction']);
+    assert.deepEqual(prepared('prepare a as select 1; '.repeat(101)), []);
+  });
+});
+
+describe('what a text deallocates', () => {
+  const deallocated = (text: string): unknown => hints(text).deallocated;
+
+  test('is named as PostgreSQL reads the name', () => {
+    assert.deepEqual(deallocated('DEALLOCATE Abc'), ['abc']);
+    assert.deepEqual(deallocated(' deallocate /* é */ prepare "A""b" ; -- x'), ['A"b']);
+    assert.deepEqual(deallocated('deallocate prepare'), ['prepare']);
+    assert.deepEqual(deallocated('deallocate "all"'), ['all']);
+    assert.deepEqual(deallocated(`deallocate ${'x'.repeat(70)}`), ['x'.repeat(70)]);
+    assert.deepEqual(deallocated('deallocate É'), [Buffer.from('É').toString('latin1')]);
   });
 
-  test('counts its place from the start of the text', () => {
-    const bytes = Buffer.from('xxxdeallocate a\0');
-    assert.deepEqual(hintsOf(bytes, 3, bytes.length - 1, usual).deallocates, {
-      start: 11,
-      end: 12,
-      name: 'a',
-    });
+  test('is told in order, and of any number of statements', () => {
+    assert.deepEqual(deallocated(`select 1; deallocate a; deallocate all; deallocate prepare "B";;`), [
+      'a',
+      'B',
+    ]);
+    assert.deepEqual(deallocated('deallocate a'.concat('; deallocate a'.repeat(99))), Array(100).fill('a'));
+    for (const [text, isSingle] of Object.entries({
+      'deallocate a': true,
+      ' ; deallocate a ;;': true,
+      'deallocate a; deallocate b': false,
+      'deallocate a; select 1': false,
+      'select 1; deallocate a': false,
+    }))
+      assert.equal(hints(text).isSingle, isSingle, text);
   });
 
-  test('is not told of any other text', () => {
-    for (const text of [
-      'deallocate all',
-      'deallocate prepare all',
-      'deallocate a; deallocate b',
-      'select 1; deallocate a',
-      'deallocate a; select 1',
-      'deallocate a b',
-      'deallocate U&"a"',
-      'deallocate',
-      `deallocate ${'é'.repeat(40)}`,
-    ])
-      assert.equal(deallocated(text), undefined, text);
+  test('keeps its place where the name cannot be told', () => {
+    for (const text of ['deallocate a b', 'deallocate', `deallocate ${'é'.repeat(40)}`])
+      assert.deepEqual(deallocated(`deallocate x; ${text}; deallocate y`), ['x', undefined, 'y'], text);
+  });
+
+  test('is not told of texts that cannot be read for sure, nor of more than a hundred names', () => {
+    assert.deepEqual(deallocated('deallocate all'), []);
+    assert.deepEqual(deallocated('deallocate prepare all'), []);
+    assert.deepEqual(deallocated('deallocate a; deallocate U&"a"'), []);
+    assert.deepEqual(hints('deallocate a; select é@x', { ...usual, encoding: undefined }).deallocated, []);
+    assert.deepEqual(deallocated('deallocate a;'.repeat(101)), []);
   });
 });
