@@ -195,6 +195,7 @@ export class ClientStatements {
     const bytes = names.bytes + sizeOfNamed(named);
     const { maxPreparedStatementBytes: maxBytes } = this.#client.limits;
     if (bytes > maxBytes) return refused(server, name, tooMany(names.size + 1, bytes, maxBytes));
+    if (!mayFail(server)) statements.renew(statement, performance.now());
     // Who has been told what it returns was told the same, on whichever server.
     if (statement.result !== undefined && statements.presence(statement) !== 'usable') {
       if (othersUnanswered(server)) return 'waits';
@@ -426,6 +427,7 @@ export class ClientStatements {
 
   #parsed(server: ServerSession, statement: PreparedStatement, limit: number): void {
     server.statements.changing(server.owed.batch);
+    server.statements.sent(statement, performance.now());
     server.out.insert(parseBytes(statement));
     this.#client.stats.serverParseCount++;
     const { maxPreparedStatementBytes: maxBytes } = this.#client.limits;

@@ -1,6 +1,9 @@
 /** The prepared statements that one server has. */
 import type { PreparedStatement } from './prepared-statements.ts';
 
+/** In ms: as long a change of the schema that nobody has seen may go unnoticed by whoever prepares. */
+const FRESH = 1000;
+
 /** Whether a statement that is on the server may be used; undefined: it is not there. */
 export type Presence = 'usable' | 'retired' | undefined;
 
@@ -8,6 +11,8 @@ export class ServerStatements {
   /** Least recently used first. */
   readonly #statements = new Map<PreparedStatement, Presence>();
   #retired = 0;
+  /** When each was sent here; monotonic ms. */
+  readonly #sentAt = new WeakMap<PreparedStatement, number>();
   /** Of all definitions. */
   #bytes = 0;
   /** In which batch of messages something on its way changes what is here, or what its client calls so; the last one. */
@@ -27,6 +32,19 @@ export class ServerStatements {
     this.#statements.delete(statement);
     this.#statements.set(statement, 'usable');
     return true;
+  }
+
+  /** It goes to the server. */
+  sent(statement: PreparedStatement, now: number): void {
+    this.#sentAt.set(statement, now);
+  }
+
+  /**
+   * Somebody prepares it, and is to get what its text means now. One that has been here for long may mean what it meant then: then it is
+   * not used again.
+   */
+  renew(statement: PreparedStatement, now: number): void {
+    if (now - (this.#sentAt.get(statement) ?? -Infinity) > FRESH) this.retire(statement);
   }
 
   place(statement: PreparedStatement, presence: Presence): void {

@@ -5,6 +5,7 @@ import { occupy, type Occupied, sameAsDirect, tell } from '../support/as-direct.
 import * as m from '../support/messages.ts';
 import type { RawClient } from '../support/raw-client.ts';
 import { useStage } from '../support/stage.ts';
+import { until } from '../support/wait.ts';
 
 const stage = useStage({ databases: { one: 'pool_size = 1', two: 'pool_size = 2' } });
 
@@ -239,6 +240,27 @@ describe('a statement that would return other columns than its client was told',
   test('is parsed again if its client was told nothing of them', async () => {
     const lines = await elsewhere('ALTER TABLE changing ADD COLUMN b int', []);
     assert.deepEqual(lines, ['2', 'D 1|NULL', 'C SELECT 1', 'Z I']);
+  });
+
+  test('is not what somebody gets who prepares it a while later, though nobody saw the change', async () => {
+    await stage().sql('CREATE TABLE aged AS SELECT 1 AS a');
+    const ALL = 'SELECT * FROM aged';
+    const OLD = `SELECT prepare_time < clock_timestamp() - interval '1.1 s' FROM pg_prepared_statements WHERE statement = '${ALL}'`;
+    for (const said of [[], [described]]) {
+      const before = await stage().login('one');
+      await before.ask([m.parse('all', ALL), ...said, m.runNamed('all'), m.sync]);
+      await stage().sql(`ALTER TABLE aged ADD COLUMN c${String(said.length)} int`);
+      await until(async () => m.valuesOf(await before.query(OLD))[0] === 't');
+      const after = await stage().login('one');
+      const replies = await after.ask([m.parse('all', ALL), described, m.runNamed('all'), m.sync]);
+      assert.deepEqual(m.errorsOf(replies), []);
+      assert.equal(m.valuesOf(replies).length, 2 + said.length);
+      const again = await tell(before.ask([m.runNamed('all'), m.sync]));
+      if (said.length > 0) assert.deepEqual(again, CHANGED);
+      else assert.equal(again[1], 'D 1|NULL');
+      before.quit();
+      after.quit();
+    }
   });
 
   test('is any, as long as it returns the same', async () => {

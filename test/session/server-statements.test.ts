@@ -26,4 +26,17 @@ describe('the statements of a server', () => {
     statements.place(c, 'usable');
     assert.equal(statements.surplus(3, 50), undefined);
   });
+
+  test('are retired for who prepares them again more than a second after they were sent', () => {
+    const statements = new ServerStatements();
+    const there = statement(10);
+    statements.sent(there, 5000);
+    statements.place(there, 'usable');
+    statements.renew(there, 6000);
+    assert.equal(statements.presence(there), 'usable');
+    statements.renew(there, 6001);
+    assert.equal(statements.presence(there), 'retired');
+    statements.renew(statement(10), 9000);
+    assert.equal(statements.size, 1);
+  });
 });
