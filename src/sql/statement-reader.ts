@@ -105,18 +105,19 @@ export class StatementReader implements TokenVisitor {
   #setConfig: SetConfigCall | undefined;
 
   reset(): void {
+    // Nearly every text leaves nothing.
     if (this.#bits !== 0) {
       this.#names.clear();
       this.#resets.clear();
       this.#functions.clear();
+      this.#deallocated = [];
+      this.#prepared = [];
     }
     this.#bits = 0;
     this.#setStatements = 0;
     this.#statements = 0;
     this.#definitions = 0;
     this.#temporaryDefinitions = 0;
-    this.#deallocated = [];
-    this.#prepared = [];
     this.#doubtful = false;
   }
 
