@@ -72,11 +72,13 @@ export async function logInClient(connection: Connection, host: LoginHost): Prom
       ? undefined
       : setTimeout(() => refuse(timedOut(), 'timed out'), host.loginTimeout);
   let release = (): void => {};
+  /** Once it has said so; whether it is true is another question. */
+  let claimed: Claim | undefined;
   const refuse = (error: ClientError, reason: string): void => {
     host.stats.loginFailures++;
     host.stats.clientErrors.add(error.sqlState);
     host.logger.info(
-      { host: connection.remoteAddress, sqlState: error.sqlState, reason },
+      { ...claimed, host: connection.remoteAddress, sqlState: error.sqlState, reason },
       `login refused: ${error.message}`,
     );
     connection.write(backend.errorResponse(error));
@@ -89,7 +91,8 @@ export async function logInClient(connection: Connection, host: LoginHost): Prom
     release = await host.slots.take();
     const startup = await openSession(connection, stream, host, first);
     if (startup === undefined) return;
-    await new ClientLogin(connection, stream, host, startup).run(refuse);
+    claimed = claimOf(startup);
+    await new ClientLogin(connection, stream, host, startup, claimed).run(refuse);
     host.stats.login.observe(performance.now() - startedAt);
   } catch (error) {
     if (error instanceof ClientError) refuse(error, error.detail ?? error.message);
@@ -113,6 +116,18 @@ export async function logInClient(connection: Connection, host: LoginHost): Prom
     host.loginsInProgress.delete(giveUp);
     release();
   }
+}
+
+/** Who a client says it is, and what it asks for. */
+interface Claim {
+  readonly user: string;
+  readonly database: string;
+}
+
+function claimOf({ parameters }: StartupMessage): Claim {
+  const user = parameters.get('user') ?? '';
+  const database = parameters.get('database') ?? '';
+  return { user, database: database === '' ? user : database };
 }
 
 const timedOut = (): ClientError =>
@@ -199,28 +214,34 @@ class ClientLogin {
   readonly #stream: LoginStream;
   readonly #host: LoginHost;
   readonly #startup: StartupMessage;
+  readonly #claim: Claim;
   /** What the client gets in one write at the end. */
   readonly #greeting = new FrameWriter();
 
-  constructor(connection: Connection, stream: LoginStream, host: LoginHost, startup: StartupMessage) {
+  constructor(
+    connection: Connection,
+    stream: LoginStream,
+    host: LoginHost,
+    startup: StartupMessage,
+    claim: Claim,
+  ) {
     this.#connection = connection;
     this.#stream = stream;
     this.#host = host;
     this.#startup = startup;
+    this.#claim = claim;
   }
 
   async run(refuse: (error: ClientError, reason: string) => void): Promise<void> {
-    const { parameters } = this.#startup;
-    const user = parameters.get('user') ?? '';
+    const { user, database } = this.#claim;
     if (user === '')
       throw new ClientError('no username supplied', { sqlState: SqlState.invalidAuthorization });
-    const asked = parameters.get('database') ?? '';
-    const database = asked === '' ? user : asked;
     this.#host.admit(this.#connection, database);
     const longKeys = this.#negotiate();
     if (!(await this.#authenticate(user, refuse))) return;
     this.#greeting.bytes(backend.authenticationOk());
     try {
+      const { parameters } = this.#startup;
       const welcome = await this.#host.welcome(this.#connection, { user, database, parameters, longKeys });
       this.#greet(welcome);
     } catch (error) {

@@ -77,6 +77,14 @@ describe('a client', () => {
       await isRefused('empty', PASSWORD);
     });
 
+    test('that is refused is named in the log, with the database that it asked for', async () => {
+      const { daemon } = yard();
+      await refusalOf(yard().client({ user: 'verified', password: 'wrong', database: 'nowhere' }));
+      const line = await daemon.waitForLog(({ database }) => database === 'nowhere');
+      assert.equal(line['user'], 'verified');
+      assert.equal(line['reason'], 'wrong password');
+    });
+
     test('that nobody knows is told word for word what a wrong password is told, and nothing of databases', async () => {
       const [known, unknown, elsewhere] = await Promise.all(
         [
