@@ -9,8 +9,22 @@ import type { LineLevel, LogFields } from './logger.ts';
 
 export type WriteLine = (level: LineLevel, fields: LogFields, message: string) => void;
 
-/** The fields that make a line another line (`addr` and `for`: of our own listeners); a port or a duration that differs does not. */
-const IDENTITY = ['database', 'user', 'host', 'sqlState', 'reason', 'reload', 'addr', 'for'] as const;
+/**
+ * The fields that make a line another line (`addr` and `for`: of our own listeners; `argument` and `setting`: of commands on the console);
+ * a port or a duration that differs does not.
+ */
+const IDENTITY = [
+  'database',
+  'user',
+  'host',
+  'sqlState',
+  'reason',
+  'reload',
+  'addr',
+  'for',
+  'argument',
+  'setting',
+] as const;
 
 /**
  * How many different lines are told apart. Beyond it (somebody tries a thousand user names) lines are told apart by level and

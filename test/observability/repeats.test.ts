@@ -49,6 +49,12 @@ describe('Repeats', () => {
     assert.equal(written.length, 3);
   });
 
+  test('writes a line for each thing that a command is about', () => {
+    for (const argument of ['app', 'two']) repeats.log('info', { user: 'me', argument }, 'console: KILL');
+    for (const setting of ['pool_mode', 'log_level']) repeats.log('info', { setting }, 'console: SET');
+    assert.equal(written.length, 4);
+  });
+
   test('writes a line in full again once it has been silent for an interval', () => {
     repeats.log('info', {}, 'server connected');
     clock.advance(INTERVAL);
