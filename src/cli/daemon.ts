@@ -173,8 +173,8 @@ class Daemon implements ConsoleHost {
     const handlers: readonly (readonly [NodeJS.Signals, () => void])[] = [
       ['SIGTERM', () => this.#stop('SIGTERM', this.pooler.settings().shutdown_delay)],
       ['SIGINT', () => this.#stop('SIGINT', 0)],
-      ['SIGQUIT', () => this.#exit(0)],
-      ['SIGHUP', () => this.#reloadBySignal()],
+      ['SIGQUIT', () => this.#exitAtOnce('SIGQUIT', 'exiting at once')],
+      ['SIGHUP', () => void this.reload()],
     ];
     for (const [signal, handler] of handlers) process.on(signal, handler);
     return () => {
@@ -184,8 +184,7 @@ class Daemon implements ConsoleHost {
 
   #stop(signal: string, delay: number): void {
     if (this.#readiness === 'draining') {
-      this.#logger.warn({ signal }, 'second signal: exiting at once');
-      this.#exit(0);
+      this.#exitAtOnce(signal, 'second signal: exiting at once');
       return;
     }
     this.#readiness = 'draining';
@@ -200,26 +199,32 @@ class Daemon implements ConsoleHost {
     }).then(() => this.#exit(0));
   }
 
+  #exitAtOnce(signal: string, message: string): void {
+    this.#logger.warn({ signal }, message);
+    this.#exit(0);
+  }
+
   // --- RELOAD --------------------------------------------------------------------------------------------------------------
 
-  #reloadBySignal(): void {
-    const result = this.reload();
-    const reload = this.#reloads;
+  /** All or nothing; whoever asks for it, what comes of it is logged. */
+  reload(): ReloadResult {
+    const reload = ++this.#reloads;
+    const result = this.#takeOver(reload);
     if (result.kind === 'failed') {
       for (const problem of result.problems) this.#logger.error({ reload }, problem);
       this.#logger.error({ reload }, 'RELOAD failed: nothing was changed');
-      return;
+    } else {
+      this.#logger.info({ reload, changed: result.changed, needRestart: result.needRestart }, 'RELOAD');
     }
-    this.#logger.info({ reload, changed: result.changed, needRestart: result.needRestart }, 'RELOAD');
+    return result;
   }
 
-  /** All or nothing. */
-  reload(): ReloadResult {
-    const reload = ++this.#reloads;
+  #takeOver(reload: number): ReloadResult {
     const outcome = this.#options.reload();
     if (!outcome.ok) return { kind: 'failed', problems: outcome.problems.map(formatProblem) };
     for (const warning of outcome.warnings) this.#logger.warn({ reload }, formatProblem(warning));
     const found = changes(this.pooler.config, outcome.config);
+    const shown = this.pooler.context.tls.clients;
     let outdated: readonly string[];
     try {
       outdated = this.#apply(found, outcome.tls);
@@ -227,11 +232,15 @@ class Daemon implements ConsoleHost {
       if (!(error instanceof StartError)) throw error;
       return { kind: 'failed', problems: [error.message] };
     }
-    const { databases, users } = found;
+    const { settings, databases, users } = found;
+    const renewed =
+      shown?.digest !== outcome.tls.clients?.digest &&
+      !settings.some((name) => name.startsWith('client_tls'));
     return {
       kind: 'reloaded',
       changed: [
-        ...found.settings,
+        ...settings,
+        ...(renewed ? ['client_tls_* (files)'] : []),
         ...databases.added.map((name) => `databases.${name} (new)`),
         ...databases.changed.map((name) => `databases.${name}`),
         ...databases.removed.map((name) => `databases.${name} (gone)`),

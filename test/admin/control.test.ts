@@ -10,6 +10,7 @@ import { useStage } from '../support/stage.ts';
 import { until } from '../support/wait.ts';
 
 const stage = useStage({
+  expectedErrors: /RELOAD failed|pool_moode|query_timeout/,
   settings: `admin_users = ["boss"]
 query_wait_timeout = "20s"
 [users.boss]
@@ -392,6 +393,8 @@ describe('RELOAD', () => {
     ]);
     assert.equal((await row('CONFIG', 'max_client_conn'))['value'], '321');
     assert.equal((await row('CONFIG', 'listen_backlog'))['value'], '4096');
+    const { changed, needRestart } = await daemon.waitForLog(({ msg }) => msg === 'RELOAD');
+    assert.deepEqual([changed, needRestart], [['max_client_conn'], ['listen_backlog']]);
     await daemon.writeConfig(original);
     assert.deepEqual((await console.query('RELOAD')).map(m.told), ['C RELOAD', 'Z I']);
     console.quit();
@@ -411,6 +414,7 @@ describe('RELOAD', () => {
     assert.equal(problems.length, 2);
     assert.match(problems[0] ?? '', /ostler\.toml:3.*pool_moode/);
     assert.match(problems[1] ?? '', /ostler\.toml:4.*query_timeout/);
+    await daemon.waitForLog(({ msg }) => msg === 'RELOAD failed: nothing was changed');
     assert.deepEqual(await run('SHOW CONFIG'), before);
   });
 });

@@ -187,5 +187,9 @@ describe('a daemon that is told to stop', () => {
     const ended = new Promise((resolve) => client.once('end', resolve));
     await stopsWithin(daemon.stop('SIGQUIT'), 1_000);
     await ended;
+    assert.ok(
+      daemon.log.some(({ signal }) => signal === 'SIGQUIT'),
+      'it says why',
+    );
   });
 });

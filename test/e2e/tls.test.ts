@@ -227,13 +227,13 @@ describe('from clients', () => {
   });
   after(() => endsWell(daemon, /RELOAD failed|pooler\.crt/));
 
-  async function reload(config: string): Promise<unknown> {
+  async function reloadLine(config: string): Promise<LogLine> {
     const since = daemon.log.length;
     await daemon.writeConfig(config);
     daemon.child.kill('SIGHUP');
-    const { msg } = await daemon.waitForLog((line) => String(line['msg']).startsWith('RELOAD'), since);
-    return msg;
+    return daemon.waitForLog((line) => String(line['msg']).startsWith('RELOAD'), since);
   }
+  const reload = async (config: string): Promise<unknown> => (await reloadLine(config))['msg'];
 
   const trusting = { ca: authority.certificate.cert, servername: 'localhost' };
   const client = (options: pg.ClientConfig = {}): Promise<pg.Client> => clientsOf(daemon).client({}, options);
@@ -320,14 +320,15 @@ describe('from clients', () => {
     await serves({ ssl: trusting });
   });
 
-  test('RELOAD takes a new certificate, for new connections', async () => {
+  test('RELOAD takes a new certificate, for new connections, and says so', async () => {
     assert.equal(await reload(configuration({})), 'RELOAD');
     const staying = await client({ ssl: trusting });
     assert.equal(await shown(), first.cert.trim());
     const second = authority.issue();
     await writeFile(join(daemon.folder, 'pooler.crt'), second.cert);
     await writeFile(join(daemon.folder, 'pooler.key'), second.key);
-    assert.equal(await reload(configuration({})), 'RELOAD');
+    assert.deepEqual((await reloadLine(configuration({})))['changed'], ['client_tls_* (files)']);
+    assert.deepEqual((await reloadLine(configuration({})))['changed'], []);
     assert.equal(await shown(), second.cert.trim());
     assert.equal(await value(staying, 'SELECT 1'), 1);
     await leave(staying);

@@ -19,6 +19,8 @@ export interface StageOptions extends Pick<DaemonOptions, 'files' | 'env' | 'nod
   /** SQL for PostgreSQL before the daemon starts. */
   readonly schema?: string;
   readonly postgres?: EmbeddedPostgresOptions;
+  /** Lines of the log that would be a surprise otherwise. */
+  readonly expectedErrors?: RegExp;
 }
 
 export interface Stage {
@@ -49,7 +51,7 @@ export function useStage(options: StageOptions): () => Stage {
     cleanups.unshift(() => postgres.stop());
     if (options.schema !== undefined) await query(postgres, options.schema);
     const daemon = await startDaemon({ ...options, config: toml(options, postgres) });
-    cleanups.unshift(() => endsWell(daemon));
+    cleanups.unshift(() => endsWell(daemon, options.expectedErrors));
     const watcher = await connect(postgres, { application_name: 'watcher' });
     cleanups.unshift(() => watcher.end());
     stage = onStage(postgres, daemon, watcher);
@@ -64,11 +66,12 @@ export function useStage(options: StageOptions): () => Stage {
 }
 
 /** It stops when it is told to, and nothing of what happened was a surprise to it. */
-async function endsWell(daemon: Daemon): Promise<void> {
+async function endsWell(daemon: Daemon, expected?: RegExp): Promise<void> {
   const status = await daemon.stop('SIGTERM');
-  const bugs = daemon.log.filter((line) =>
-    /bug:|"level":"?(error|fatal|50|60)|"text"/.test(JSON.stringify(line)),
-  );
+  const bugs = daemon.log
+    .map((line) => JSON.stringify(line))
+    .filter((line) => /bug:|"level":"?(error|fatal|50|60)|"text"/.test(line))
+    .filter((line) => expected?.test(line) !== true);
   assert.deepEqual(bugs, [], 'the daemon has logged no bug, no error and no stack trace');
   assert.equal(status, 0, 'the daemon has ended by itself');
 }
