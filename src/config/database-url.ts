@@ -28,10 +28,15 @@ const harmless = new Map([
   ['target_session_attrs', ['any']],
 ]);
 
+/** As in libpq the host may stand among the parameters only, where a URL with a user cannot do without one. */
+const HOSTLESS = /^(postgres(?:ql)?:\/\/[^/?#]*@)(?=[/?]|$)/i;
+const NO_HOST = 'none.invalid';
+
 /** Nothing of the URL is ever repeated in a report: it holds a password. */
 export function readDatabaseUrl(text: string, report: Report, warn: Report): Document {
   const document = new Document(origin);
-  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const complete = text.replace(HOSTLESS, `$1${NO_HOST}`);
+  const url = URL.canParse(complete) ? new URL(complete) : undefined;
   if (url === undefined) {
     report(origin, 'is not a URL', 'special characters in user and password must be percent-encoded');
     return document;
@@ -64,10 +69,9 @@ export function readDatabaseUrl(text: string, report: Report, warn: Report): Doc
     login.set('password', password, origin);
   }
   const host = decode(url.hostname.replace(/^\[|\]$/g, ''), 'host');
-  if (host !== '') database.set('host', host, origin);
+  if (host !== '' && host !== NO_HOST) database.set('host', host, origin);
   if (url.port !== '') database.set('port', url.port, origin);
   applyParameters(document, name, url.searchParams, report, warn);
-  if (!database.has('host')) report(origin, 'names no host');
   return document;
 }
 

@@ -44,6 +44,10 @@ describe('DATABASE_URL', () => {
     assert.equal(database('postgres://u:p@[::1]:5433/d')?.port, 5433);
     assert.equal(database('postgres://u:p@%2Frun%2Fpostgresql/d')?.host, '/run/postgresql');
     assert.equal(database('postgres:///d?host=/run/postgresql&user=u&password=p')?.host, '/run/postgresql');
+    const entry = database('postgresql://u:p%40@/d?host=/run/postgresql&port=5433');
+    assert.deepEqual([entry?.host, entry?.port, entry?.user], ['/run/postgresql', 5433, 'u']);
+    assert.equal(entry?.password, 'p@');
+    assert.deepEqual(problems('postgres://u:p@/d'), ['DATABASE_URL: databases.d.host is missing']);
   });
 
   test('without a database means the one called like the user, as in libpq', () => {
