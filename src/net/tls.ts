@@ -53,6 +53,7 @@ export function buildClientTls(settings: TlsSettings): Built<ClientTls | undefin
   const { sslmode } = settings;
   if (sslmode === 'disable') return { kind: 'built', value: undefined };
   return build(() => {
+    checkSuites('client_tls', settings);
     const material = readMaterial('client_tls', settings);
     if (material.key === undefined || material.cert === undefined) {
       throw new Problem(
@@ -80,6 +81,7 @@ export function buildServerTls(settings: TlsSettings): Built<ServerTls | undefin
   const { sslmode } = settings;
   if (sslmode === 'disable') return { kind: 'built', value: undefined };
   return build(() => {
+    checkSuites('server_tls', settings);
     const material = readMaterial('server_tls', settings);
     const secureContext = refusing('server_tls', () =>
       tls.createSecureContext(contextOptions(settings, material)),
@@ -134,6 +136,16 @@ function readMaterial(
     }
   }
   return { key, cert, ca: authorities(`${prefix}_ca_file`, caFile) };
+}
+
+/** What is no suite of TLS 1.3 would be taken for a cipher of TLS 1.2 or passed over, and with it TLS 1.3. */
+function checkSuites(prefix: 'client_tls' | 'server_tls', { tls13Ciphers = '' }: TlsSettings): void {
+  const known = new Set(tls.getCiphers().filter((name) => name.startsWith('tls_')));
+  const wrong = tls13Ciphers.split(':').find((name) => name !== '' && !known.has(name.toLowerCase()));
+  if (wrong !== undefined) {
+    const names = [...known].join(', ').toUpperCase();
+    throw new Problem(`${prefix}13_ciphers: "${wrong}" is no suite of TLS 1.3; those are ${names}`);
+  }
 }
 
 function authorities(setting: string, caFile: string | undefined): readonly string[] | undefined {

@@ -353,6 +353,12 @@ describe('TLS settings', () => {
       explain({ ...server, ciphers: 'NOT-A-CIPHER' }),
       /^client_tls_ciphers or client_tls13_ciphers: /,
     );
+    for (const tls13Ciphers of ['NOT-A-SUITE', 'TLS_AES_128_GCM_SHA256:TLS_NONE', 'AES128-SHA']) {
+      assert.match(
+        explain({ ...server, tls13Ciphers }),
+        /^client_tls13_ciphers: "(NOT|TLS_NONE|AES).*" is no/,
+      );
+    }
     assert.match(explain({ certFile, keyFile: directory }), /client_tls_key_file .*: EISDIR/);
     assert.equal(
       problem(buildServerTls(settings('verify-ca', { caFile: junk }))),
