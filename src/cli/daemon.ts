@@ -223,10 +223,12 @@ class Daemon implements ConsoleHost {
     const outcome = this.#options.reload();
     if (!outcome.ok) return { kind: 'failed', problems: outcome.problems.map(formatProblem) };
     for (const warning of outcome.warnings) this.#logger.warn({ reload }, formatProblem(warning));
-    const found = changes(this.pooler.config, outcome.config);
     const shown = this.pooler.context.tls.clients;
+    let found: Changes;
     let outdated: readonly string[];
     try {
+      // A max_client_conn that is lowered again is no change.
+      found = changes(this.pooler.config, withinDescriptors(outcome.config, this.#logger).config);
       outdated = this.#apply(found, outcome.tls);
     } catch (error) {
       if (!(error instanceof StartError)) throw error;

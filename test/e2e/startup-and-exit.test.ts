@@ -148,6 +148,9 @@ describe('a daemon', () => {
       String(msg),
       /max_client_conn = 2000 needs .* hard limit is 300.*going on with max_client_conn = \d+/,
     );
+    daemon.child.kill('SIGHUP');
+    const reloaded = await daemon.waitForLog(({ msg: text }) => text === 'RELOAD');
+    assert.deepEqual(reloaded['changed'], [], 'to lower it again is no change');
     const client = await clientsOf(daemon).client();
     assert.equal(await value(client, 'SELECT 1'), 1);
     await leave(client);
