@@ -450,7 +450,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     this.out.finish();
     if (this.server?.midReply !== true) this.connection.write(errorResponse(error));
     this.connection.end();
-    this.#end(reason, error.message, error);
+    // What is full is made here; other details may be the server's, and hold values.
+    this.#end(reason, reason === 'query_wait_timeout' ? error.detail : error.message, error);
   }
 
   // --- inside --------------------------------------------------------------------------------------------------------------------

@@ -84,6 +84,8 @@ describe('a client that finds no free server', () => {
       error.detail ?? '',
       /^pool impatient\/app: 1 active of 1 server connections, pool_size 1; oldest transaction: \d+\.\d s, application_name "the holder"$/,
     );
+    const logged = await yard().daemon.waitForLog(({ reason }) => reason === 'query_wait_timeout');
+    assert.equal(logged['detail'], error.detail);
     assert.equal(await value(holding, 'SELECT 2'), 2, 'who holds the server notices nothing');
     await leave(holding);
   });
