@@ -2,6 +2,7 @@
  * One pool with what the bytes need: where its servers are and how to log in there, what they report, what is counted, and what the
  * pool's decisions mean on the wire.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Secret } from '../auth/secrets.ts';
 import type { ServerKeys } from '../auth/verifiers.ts';
 import type { Clock } from '../base/clock.ts';
@@ -30,6 +31,7 @@ import { Owed } from './owed-replies.ts';
 import { PoolTracking, type SessionPolicy } from './pool-tracking.ts';
 import { poolSettings } from './pool-rules.ts';
 import type { PoolUser } from './pool-user.ts';
+import { RUN_TIME } from './restoring.ts';
 import { serverCloseReason } from './close-reasons.ts';
 import type { ServerCapacity } from './server-capacity.ts';
 import { ServerLogins } from './server-logins.ts';
@@ -252,6 +254,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       return;
     }
     const link = server.linkNumber;
+    if (server.restoring.mayRun) await delay(RUN_TIME);
     await this.#sendCancel(
       server,
       // Nor may it hit what we ask: asked in vain twice, the client would keep the server.
@@ -523,7 +526,8 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
 }
 
 /** What runs there is ours. */
-const isBusyWithOurs = ({ replaying, settling }: ServerSession): boolean => replaying || settling.isAsking;
+const isBusyWithOurs = ({ restoring, settling }: ServerSession): boolean =>
+  restoring.mayRun || settling.isAsking;
 
 const isFollowed = ({ mode, policy }: PoolRules): boolean => mode === 'transaction' && policy !== 'off';
 

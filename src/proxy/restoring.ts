@@ -17,11 +17,19 @@ import type { ServerSession } from './server-session.ts';
 /** Marks, among the owed replies, the last of what is being restored. */
 export const restored = Symbol('restored');
 
+/**
+ * In ms. The server answers what is restored together with what its client has sent behind it, which may run for hours; by then the first has
+ * been run.
+ */
+export const RUN_TIME = 100;
+
 type Stage = 'done' | 'linking' | 'amid a link';
 
 export class Restoring {
   readonly #server: ServerSession;
   #stage: Stage = 'done';
+  /** Monotonic ms. */
+  #sentAt = 0;
   /** The client has reset what may have to be put back. */
   #resetDue = false;
   /** The linked client was not the one before, and what that has drawn from sequences may still be told. */
@@ -31,9 +39,14 @@ export class Restoring {
     this.#server = server;
   }
 
-  /** Its failure ends the client, and no cancel may hit it. */
+  /** Its failure ends the client. */
   get isUnderWay(): boolean {
     return this.#stage !== 'done';
+  }
+
+  /** No cancel may hit it. */
+  get mayRun(): boolean {
+    return this.isUnderWay && performance.now() - this.#sentAt < RUN_TIME;
   }
 
   /** What the server tells unasked may be meant for the client before. */
@@ -122,5 +135,6 @@ export class Restoring {
     server.out.insert(batch.bytes);
     server.guests |= batch.prepared;
     this.#stage = stage;
+    this.#sentAt = performance.now();
   }
 }

@@ -193,7 +193,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     return this.#out;
   }
 
-  /** A replay is under way: its failure ends the client, and no cancel may hit it. */
+  /** A replay is under way: its failure ends the client. */
   get replaying(): boolean {
     return this.restoring.isUnderWay;
   }

@@ -64,6 +64,20 @@ describe('a cancel request', () => {
     });
   }
 
+  test('ends a query in front of which its settings were restored', async () => {
+    const client = await stage().login('one');
+    await client.query('SET work_mem = 4321');
+    const other = await stage().login('one');
+    await other.query('SELECT 1');
+    client.send(m.query('SELECT pg_sleep(27)'));
+    await runs('pg_sleep(27)');
+    await cancel(place(stage()), client.key);
+    assert.deepEqual(m.errorsOf(await client.ready()), [CANCELED]);
+    assert.deepEqual(m.valuesOf(await client.query('SHOW work_mem')), ['4321kB']);
+    client.quit();
+    other.quit();
+  });
+
   test('ends a query inside a transaction, which has failed then', async () => {
     const client = await stage().login('one');
     await client.query('BEGIN');
