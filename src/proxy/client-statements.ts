@@ -484,8 +484,8 @@ export class ClientStatements {
   /** In front of a Query that uses names of the client's by SQL: the server is to find them taken, and can drop what they stand for. */
   #lend(server: ServerSession, deallocated: NamesInText, prepared: NamesInText, also?: Change): Change {
     const keys = deallocated.map((name) => this.#keyOf(name));
-    for (const key of new Set([...keys, ...prepared.map((name) => this.#keyOf(name))]))
-      if (key !== undefined) server.lent.lend(key);
+    const wanted = [...keys, ...prepared.map((name) => this.#keyOf(name))];
+    server.lent.lend(new Set(wanted.filter((key) => key !== undefined)));
     server.statements.changing(server.owed.batch);
     return new Deallocations(keys, (key) => this.#dropped(server, key), also);
   }
@@ -494,9 +494,12 @@ export class ClientStatements {
     return names.some((name) => this.#keyOf(name) !== undefined);
   }
 
-  /** Under which the client has a statement of this name, which the server does not know by it. Names of ours are not lent. */
+  /**
+   * Under which the client has a statement of this name, which the server does not know by it. Names of ours are not lent, nor what is another
+   * name, or none, under another client_encoding.
+   */
   #keyOf(name: string | undefined): string | undefined {
-    if (name === undefined || isReserved(name)) return undefined;
+    if (name === undefined || isReserved(name) || /[^ -~]/.test(name)) return undefined;
     const key = statementKey(name);
     return this.#names?.has(key) === true ? key : undefined;
   }

@@ -41,7 +41,7 @@ export class Restoring {
 
   /** Its failure ends the client. */
   get isUnderWay(): boolean {
-    return this.#stage !== 'done';
+    return this.#stage !== 'done' && this.#server.owed.owes(restored);
   }
 
   /** No cancel may hit it. */
@@ -51,7 +51,7 @@ export class Restoring {
 
   /** What the server tells unasked may be meant for the client before. */
   get isLinking(): boolean {
-    return this.#stage === 'linking';
+    return this.#stage === 'linking' && this.isUnderWay;
   }
 
   /** Until the client's next message the server has its own defaults in the place of what the client has brought. */
@@ -102,6 +102,11 @@ export class Restoring {
     }
   }
 
+  /** Names are being lent. */
+  lent(): void {
+    this.#begins(this.isLinking ? 'linking' : 'amid a link');
+  }
+
   /** The last statement of a batch has been run; another may be on its way. */
   through(): void {
     for (const ref of this.#server.owed.refsBehindHead()) if (ref === restored) return;
@@ -134,6 +139,10 @@ export class Restoring {
     pushGuests(server.owed, batch, restored);
     server.out.insert(batch.bytes);
     server.guests |= batch.prepared;
+    this.#begins(stage);
+  }
+
+  #begins(stage: Stage): void {
     this.#stage = stage;
     this.#sentAt = performance.now();
   }

@@ -408,8 +408,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   // --- what the frames mean ----------------------------------------------------------------------------------------------
 
   #reply(type: number, chunk: Buffer, start: number, end: number): void {
+    if (this.owed.headRef === restored) this.restoring.through();
     if (type === Backend.commandComplete) {
-      if (this.owed.headRef === restored) this.restoring.through();
       if (!this.owed.headIsOwn) this.#noteCommand(chunk, start, end);
       else if (this.settling.isAsking) this.settling.command();
     } else if (describes(type)) this.#noteDescription(type, new BodyReader(chunk, start + HEADER_SIZE, end));

@@ -212,3 +212,38 @@ describe('the name of a prepared statement, in SQL', () => {
     });
   }
 });
+
+test('EXECUTE does not find what the protocol has prepared, nor anything else by its name', async () => {
+  const client = await stage().login('one');
+  await client.ask([m.parse('e', 'SELECT 41'), m.sync]);
+  for (const sql of [
+    'EXECUTE e; DEALLOCATE e',
+    'EXPLAIN EXECUTE e; DEALLOCATE e',
+    'DO $$BEGIN EXECUTE $q$EXECUTE e$q$; END$$; DEALLOCATE e',
+  ])
+    assert.deepEqual(m.errorsOf(await client.query(sql)), ['26000'], sql);
+  await client.query('BEGIN; SAVEPOINT s');
+  await client.query('SELECT 1/0; DEALLOCATE e');
+  await client.query('ROLLBACK TO s');
+  assert.deepEqual(m.errorsOf(await client.query('EXECUTE e')), ['26000']);
+  await client.query('ROLLBACK');
+  assert.deepEqual(m.valuesOf(await client.ask([m.runNamed('e'), m.sync])), ['41']);
+  client.quit();
+});
+
+test('DEALLOCATE of a name that is none in its client_encoding is refused, and hurts nobody', async () => {
+  const name = Buffer.from('\xff', 'latin1');
+  const client = await stage().login('one', { client_encoding: 'LATIN1' });
+  const parse = m.message('P', (writer) => writer.bytes(name).uint8(0).cstring('SELECT 42').int16(0));
+  await client.ask([parse, m.sync]);
+  await client.query(`SET client_encoding = 'UTF8'`);
+  const deallocate = Buffer.concat([Buffer.from('SELECT 1; DEALLOCATE "'), name, Buffer.from('"\0')]);
+  assert.deepEqual(m.errorsOf(await client.ask([m.message('Q', (writer) => writer.bytes(deallocate))])), [
+    '22021',
+  ]);
+  assert.deepEqual(m.valuesOf(await client.query('SELECT 43')), ['43']);
+  const other = await stage().login('one');
+  assert.deepEqual(m.valuesOf(await other.query('SELECT 44')), ['44']);
+  client.quit();
+  other.quit();
+});
