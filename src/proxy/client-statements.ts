@@ -15,6 +15,7 @@ import { Frontend, HEADER_SIZE } from '../protocol/message-types.ts';
 import { deallocationIn, forgetsAll } from '../session/deallocation.ts';
 import type { InternedMap } from '../session/interned-map.ts';
 import {
+  isIndirect,
   isReserved,
   missingStatement,
   placeholder,
@@ -355,7 +356,7 @@ export class ClientStatements {
 
   #defined(server: ServerSession, definition: Buffer): PreparedStatement {
     const context = this.#context;
-    return context === undefined
+    return context === undefined || isIndirect(definition)
       ? privateStatement(definition, server.shared.schema.version)
       : server.shared.intern(definition, context);
   }

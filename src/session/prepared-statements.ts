@@ -19,6 +19,8 @@ export class PreparedStatement {
   readonly schema: SchemaVersion | undefined;
   /** Its text drops every statement. */
   readonly forgetsAll: boolean;
+  /** It returns what something of its session does. */
+  readonly isIndirect: boolean;
   /** Its text drops this one statement. */
   readonly deallocates: string | undefined;
   /** What a server was the first to tell of it, in answer to Describe: the types of its parameters, */
@@ -35,6 +37,7 @@ export class PreparedStatement {
     this.definition = name === '' ? Buffer.from(definition) : alone(definition);
     this.context = context;
     this.schema = schema;
+    this.isIndirect = isIndirect(definition);
     this.forgetsAll = forgetsAll(definition, 0, definition.length);
     this.deallocates = deallocationIn(definition, 0, definition.length);
   }
@@ -52,6 +55,14 @@ export class PreparedStatement {
     return this.context === undefined;
   }
 }
+
+/** Whether this says FETCH or EXECUTE: it returns what a cursor does, or what SQL has prepared, one time this and one time that. */
+export const isIndirect = (definition: Buffer): boolean =>
+  mayBeIndirect.has((definition[0] ?? 0) | 0x20) && indirect.test(definition.toString('latin1', 0, 1024));
+const indirect = /^(?:[ \t\n\r\f\v]|--.*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*(?:fetch|execute)[^\w$]/i;
+const mayBeIndirect: ReadonlySet<number> = new Set(
+  Buffer.from('fe-/ \t\n\r\f\v', 'latin1').map((byte) => byte | 0x20),
+);
 
 /** A copy that may be kept for long: it keeps no slab alive, of which it would be a small part. */
 function alone(bytes: Buffer): Buffer {

@@ -12,7 +12,7 @@ const UNREAD = 'unread';
 
 /**
  * Takes in a reply to Describe of `statement`: the body of a message of this type; undefined if it is too large. The first one counts.
- * False: it returns other columns here than the first one told.
+ * False: it returns other columns here than the first one told. Where that is one time this and one time that, it is nothing to hold to.
  */
 export function noteDescription(
   statement: PreparedStatement,
@@ -25,6 +25,7 @@ export function noteDescription(
     return true;
   }
   if (type !== Backend.noData && type !== Backend.rowDescription) return true;
+  if (statement.isIndirect) return true;
   const result = type === Backend.noData ? '' : body === undefined ? UNREAD : columnsIn(body);
   statement.result ??= result;
   return statement.result === result;

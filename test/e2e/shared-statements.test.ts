@@ -92,6 +92,38 @@ describe('a statement that several clients have', () => {
     ]);
   });
 
+  test('is told and returned as the cursor of each, or what SQL has prepared for each, returns', async () => {
+    const texts = { a: 'SELECT 1 AS a', b: "SELECT 'x' AS b" };
+    const columns = { a: ['T a:23', 'D 1'], b: ['T b:25', 'D x'] };
+    for (const database of ['one', 'two']) {
+      const clients = { a: await stage().login(database), b: await stage().login(database) };
+      for (const fetch of ['FETCH FIRST FROM it', '/* of\n each */ -- one\n execute it']) {
+        for (const who of ['a', 'b', 'a'] as const) {
+          const client = clients[who];
+          const held = await occupyOneOf(database);
+          await client.query(`BEGIN; DECLARE it CURSOR FOR ${texts[who]}; PREPARE it AS ${texts[who]}`);
+          const lines = await tell(
+            client.ask([
+              m.parse('fetch', fetch),
+              m.describeStatement('fetch'),
+              m.runNamed('fetch'),
+              m.closeStatement('fetch'),
+              m.sync,
+            ]),
+          );
+          assert.deepEqual(
+            lines.filter((line) => /^[DT]/.test(line)),
+            columns[who],
+          );
+          await client.query('COMMIT; DEALLOCATE it');
+          await held?.letGo();
+        }
+      }
+      clients.a.quit();
+      clients.b.quit();
+    }
+  });
+
   test('is parsed anew for whoever prepares it behind a change of the schema', async () => {
     await stage().sql('CREATE TABLE growing (a int)');
     const ALL = 'SELECT * FROM growing';
