@@ -34,6 +34,7 @@ import {
 import { sizeOfNamed, StatementNames } from '../session/statement-names.ts';
 import { StatementVariants } from '../session/statement-variants.ts';
 import { opaqueHints, pinHints, type StatementHints } from '../sql/hints.ts';
+import { BoundPortal } from './bound-portal.ts';
 import type { ClientSession } from './client-session.ts';
 import { ClientUnnamed } from './client-unnamed.ts';
 import { Owed, OWN } from './owed-replies.ts';
@@ -61,15 +62,6 @@ const STATEMENT = 0x53; // S, as opposed to P for a portal
 /** What became of a message: it is on its way, or cannot be sent before earlier ones are answered, or before more of it has come. */
 export type Sending = 'sent' | 'waits' | 'incomplete';
 
-/** A portal that will drop statements when it is executed. */
-interface Bound {
-  /** With its zero. */
-  readonly portal: Buffer;
-  readonly statement: PreparedStatement;
-  /** The batch in which it was bound, at the end of which it is gone. */
-  readonly batch: number;
-}
-
 /** As hints have them. */
 type NamesInText = readonly (string | undefined)[];
 
@@ -87,7 +79,7 @@ export class ClientStatements {
   readonly #client: ClientSession;
   #names: StatementNames | undefined;
   readonly #unnamed = new ClientUnnamed();
-  #bound: Bound | undefined;
+  readonly #bound = new BoundPortal();
   #variants: StatementVariants | undefined;
   /** What a server has been asked last: what a statement returns. */
   #asked: NamedStatement | undefined;
@@ -238,9 +230,8 @@ export class ClientStatements {
     const name = body.cstringBytes();
     const entry = isBind ? Owed.bind : type === Frontend.describe ? Owed.describe : Owed.close;
     if (!isStatement) {
-      // Of a cursor WITH HOLD it is the end, and its tag says nothing.
-      if (type === Frontend.close && this.#client.pin !== undefined) server.settling.note(pinHints);
-      return asItIs(server, entry, chunk, start, end);
+      const portalOf = this.#referToPortal(server, type, chunk, nameAt, body.offset);
+      return asItIs(server, entry, chunk, start, end, portalOf);
     }
     if (limit > 0) checkName(name);
     if (name.length === 0 ? this.#unnamed.waits(server) : limit > 0 && mustWait(server)) return 'waits';
@@ -250,19 +241,33 @@ export class ClientStatements {
     if (named === undefined) {
       // The unnamed one, or nothing of ours: it may be one that SQL has prepared.
       const change = name.length === 0 ? this.#unnamed.referred(server, type) : undefined;
-      if (isBind) this.#bind(server, chunk, start, nameAt, statement);
+      if (isBind) this.#bind(server, chunk, start, nameAt, statement, undefined);
       return asItIs(server, entry, chunk, start, end, change);
     }
     if (type === Frontend.close) return this.#close(server, statementKey(name), named);
     const used = this.#usable(server, type, named, limit);
     if (used === undefined) return 'waits';
     if (isBind) {
-      this.#bind(server, chunk, start, nameAt, statement);
+      this.#bind(server, chunk, start, nameAt, statement, used);
       this.#client.stats.bindCount++;
     }
     server.owed.push(entry, used.calledAs(name));
     server.out.insert(withName(chunk, start, end, nameAt, body.offset, used.statement.name));
     return 'sent';
+  }
+
+  /** A Describe or Close of the portal whose name stands from `at` to `end`: gives what a Describe of it is about. */
+  #referToPortal(
+    server: ServerSession,
+    type: number,
+    chunk: Buffer,
+    at: number,
+    end: number,
+  ): NamedStatement | undefined {
+    if (type === Frontend.describe) return this.#bound.named(server.owed.batch, chunk, at, end);
+    // Of a cursor WITH HOLD it is the end, and its tag says nothing.
+    if (this.#client.pin !== undefined) server.settling.note(pinHints);
+    return undefined;
   }
 
   /** What stands for a name of the client's; undefined for the unnamed statement and for what it has not prepared. */
@@ -274,7 +279,7 @@ export class ClientStatements {
 
   /** Sends Execute. */
   execute(server: ServerSession, chunk: Buffer, start: number, end: number): Sending {
-    const statement = this.#executed(server, chunk, start, end);
+    const statement = this.#bound.dropping(server.owed.batch, chunk, start + HEADER_SIZE, end - 4);
     if (statement?.deallocates !== undefined && isWhole(chunk, start, end)) {
       if (othersUnanswered(server)) return 'waits';
       if (this.#deallocate(server, statement.deallocates, false)) return 'sent';
@@ -327,12 +332,12 @@ export class ClientStatements {
     this.#prepareFor(server, statement);
     if (named === undefined) {
       const change = name.length === 0 ? this.#unnamed.referred(server, Frontend.bind) : undefined;
-      this.#bind(server, chunk, start, nameAt, statement);
+      this.#bind(server, chunk, start, nameAt, statement, undefined);
       return asItIs(server, Owed.bind, chunk, start, end, change);
     }
     const used = this.#usable(server, Frontend.bind, named, limit);
     if (used === undefined) return 'waits';
-    this.#bind(server, chunk, start, nameAt, statement);
+    this.#bind(server, chunk, start, nameAt, statement, used);
     this.#client.stats.bindCount++;
     server.owed.push(Owed.bind, used.calledAs(name));
     const head = new FrameWriter()
@@ -544,35 +549,21 @@ export class ClientStatements {
       server.settling.prepareFor(this.#client, statement.hintsUnder(server.settling.lexing(this.#client)));
   }
 
-  /** Notes what the execution of a portal may leave, and one that drops statements. */
+  /** Notes what the execution of a portal may leave, and what it is of. */
   #bind(
     server: ServerSession,
     chunk: Buffer,
     start: number,
     portalEnd: number,
     statement: PreparedStatement | undefined,
+    named: NamedStatement | undefined,
   ): void {
     if (this.#client.isTracked) {
       const lexing = server.settling.lexing(this.#client);
       server.settling.note(statement === undefined ? opaqueHints : statement.hintsUnder(lexing));
     }
-    this.#bound =
-      statement?.forgetsAll === true || statement?.deallocates !== undefined
-        ? {
-            portal: Buffer.from(chunk.subarray(start + HEADER_SIZE, portalEnd)),
-            statement,
-            batch: server.owed.batch,
-          }
-        : undefined;
-  }
-
-  /** The statement of the portal that the Execute from `start` to `end` is about, if it is the one noted. */
-  #executed(server: ServerSession, chunk: Buffer, start: number, end: number): PreparedStatement | undefined {
-    const bound = this.#bound;
-    if (bound === undefined || bound.batch !== server.owed.batch) return undefined;
-    const portalAt = start + HEADER_SIZE;
-    const rowsAt = end - 4;
-    return chunk.subarray(portalAt, rowsAt).equals(bound.portal) ? bound.statement : undefined;
+    const portal = { chunk, at: start + HEADER_SIZE, end: portalEnd };
+    this.#bound.bind(server.owed.batch, portal, statement, named);
   }
 }
 

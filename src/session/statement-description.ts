@@ -31,17 +31,15 @@ export function noteDescription(
   return statement.result === result;
 }
 
-/** Names and types; not which table they are of. */
+/** Names and types; not which table they are of, nor modifiers of types, which a portal may tell more of than its statement. */
 function columnsIn(body: BodyReader): string {
   let columns = '';
   for (let left = body.int16(); left > 0; left--) {
     const name = body.cstring();
     body.bytes(6);
     const type = body.int32();
-    body.bytes(2);
-    const modifier = body.int32();
-    body.bytes(2);
-    columns += `${name}\0${type} ${modifier}\0`;
+    body.bytes(8);
+    columns += `${name}\0${type}\0`;
   }
   return columns;
 }

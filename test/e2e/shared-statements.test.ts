@@ -249,6 +249,33 @@ describe('a statement that would return other columns than its client was told',
     }
   });
 
+  test('fails also where they were told of a portal of it', async () => {
+    await stage().sql('CREATE TABLE portals AS SELECT 1 AS a');
+    for (const portal of ['', 'p']) {
+      const [client, changing] = [await stage().login('two'), await stage().login('two')];
+      const bound = [m.bind({ portal, statement: 'all' }), m.describePortal(portal), m.execute(portal)];
+      const all = `SELECT * FROM portals -- ${portal}`;
+      assert.deepEqual(m.errorsOf(await client.ask([m.parse('all', all), ...bound, m.sync])), []);
+      await changing.query(`ALTER TABLE portals ADD COLUMN ${portal}b int`);
+      const held = await occupy(stage(), 'two');
+      assert.deepEqual(await tell(client.ask([m.runNamed('all'), m.sync])), CHANGED);
+      await held.letGo();
+      client.quit();
+      changing.quit();
+    }
+  });
+
+  test('is any, though a portal tells more of its types than the statement', async () => {
+    const client = await stage().login('two');
+    const text = "SELECT CASE WHEN true THEN 'x'::varchar(10) ELSE 'y'::varchar(20) END";
+    const said = [m.bind({ statement: 'more' }), m.describePortal(), m.execute(), m.sync];
+    assert.deepEqual(m.errorsOf(await client.ask([m.parse('more', text), ...said])), []);
+    const held = await occupy(stage(), 'two');
+    assert.deepEqual(m.errorsOf(await client.ask(said)), []);
+    await held.letGo();
+    client.quit();
+  });
+
   test('is told anew to who prepares it where it was not there, whoever else was told', async () => {
     await stage().sql('CREATE TABLE unseen AS SELECT 1 AS a');
     const all = [m.parse('all', 'SELECT * FROM unseen'), described, m.sync];
