@@ -15,7 +15,7 @@ import { InternedMap } from '../session/interned-map.ts';
 import { hasSameReasons, type PinReason, pinAfter } from '../session/pins.ts';
 import { type Findings, type Probe, probeOf, type Questions, readProbe } from '../session/probe.ts';
 import { hasTooMany, isPlainName, onlyResets, questionsOf } from '../session/questions.ts';
-import { IDLE_SESSION_TIMEOUT, isIdentity } from '../session/replay.ts';
+import { IDLE_SESSION_TIMEOUT, isIdentity, type SessionState } from '../session/replay.ts';
 import { isCustom, settledState } from '../session/settled-state.ts';
 import { lexingOf } from '../session/lexing.ts';
 import { Suspicion } from '../session/suspicion.ts';
@@ -248,9 +248,7 @@ export class Settling {
         resets: suspicion.resets,
         setHere,
       });
-      // What it set had a name that nobody has seen: a custom setting, which no list has.
-      if ((suspicion.bits & Hint.hiddenName) !== 0 && state.client === client.sessionState)
-        pins.push('unknown_setting');
+      if (hidesSetting(suspicion, client.sessionState, state.client)) pins.push('unknown_setting');
       client.sessionState = state.client;
       // With a limit on idling the server would be closed in its pool: whoever comes next has it set anew.
       server.sessionState = values.has(IDLE_SESSION_TIMEOUT) ? undefined : state.server;
@@ -293,6 +291,15 @@ function lastingReasons(bits: number): PinReason[] {
   if ((bits & Hint.permanent) !== 0) reasons.push('permanent');
   if ((bits & Hint.seed) !== 0) reasons.push('seed');
   return reasons;
+}
+
+/** What was set may have had a name that nobody has seen, and is not what was found: a custom setting, which no list has. */
+function hidesSetting(suspicion: Suspicion, before: SessionState, after: SessionState): boolean {
+  if ((suspicion.bits & Hint.hiddenNames) !== 0) return true;
+  if ((suspicion.bits & Hint.hiddenName) === 0) return false;
+  return ![...before, ...after].some(
+    ([name]) => before.get(name) !== after.get(name) && !suspicion.isNamed(name),
+  );
 }
 
 /** The server has none of it, whatever the client has set: unless it was asked for, it is what it was. */

@@ -83,8 +83,8 @@ export class Suspicion {
   /** Names that a RESET may have set back. */
   readonly resets = new Set<string>();
   readonly functions = new Set<string>();
-  /** Nothing but a report of the server's says so of some name: perhaps what is usual has changed. */
-  #reported = false;
+  /** Names of which nothing but a report of the server's says so: perhaps what is usual has changed. */
+  readonly #reported = new Set<string>();
   #resetNews = false;
   /** SET, RESET and DISCARD that texts have shown, less those that tags have told of. */
   #announced = 0;
@@ -120,11 +120,17 @@ export class Suspicion {
 
   /** What is usual may have changed too, and is to be asked again. */
   get reported(): boolean {
-    return this.#reported;
+    return this.#reported.size > 0;
+  }
+
+  /** A text has named this setting. */
+  isNamed(name: string): boolean {
+    return this.names.has(name) && !this.#reported.has(name);
   }
 
   /** A statement is on its way. */
   add(hints: StatementHints): void {
+    if ((this.bits & hints.bits & Hint.hiddenName) !== 0) this.bits |= Hint.hiddenNames;
     this.bits |= hints.bits;
     this.#announced += hints.setStatements;
     this.#resetNews ||= hints.resets.length > 0 || (hints.bits & Hint.resetAll) !== 0;
@@ -164,7 +170,7 @@ export class Suspicion {
   /** The server has reported a value of `name` that is not the one known. */
   addReport(name: string): void {
     this.bits |= Hint.settings;
-    if (!this.names.has(name)) this.#reported = true;
+    if (!this.names.has(name)) this.#reported.add(name);
     this.#name(name);
   }
 
@@ -175,9 +181,9 @@ export class Suspicion {
     this.bits = 0;
     this.#announced = 0;
     this.#temporary = 0;
-    this.#reported = false;
     this.#resetNews = false;
     this.names.clear();
+    this.#reported.clear();
     this.resets.clear();
     this.functions.clear();
   }

@@ -32,10 +32,12 @@ export const Hint = {
   database: 8192,
   /** CLOSE, UNLISTEN, DEALLOCATE, DISCARD, functions that free locks: who has nothing of the kind has nothing afterwards either. */
   removes: 16_384,
-  /** set_config with a name that the text does not show. */
+  /** set_config with a name that the text does not show: of one setting. */
   hiddenName: 32_768,
   /** A string says CREATE, ALTER or DROP, and may be run: the tag of a DO does not tell what it has changed. */
   innerDefinition: 65_536,
+  /** The same of several settings, or perhaps; and SET of a custom one whose name is no plain ASCII. */
+  hiddenNames: 131_072,
 } as const;
 
 export interface StatementHints {

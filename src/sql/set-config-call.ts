@@ -18,6 +18,7 @@ export class SetConfigCall {
   #isTrue = false;
 
   #name: string | undefined;
+  #isOfRows = false;
   #value: string | undefined;
   #local = false;
   #ended = false;
@@ -30,6 +31,11 @@ export class SetConfigCall {
   /** The setting that is named; undefined if it could not be read. */
   get name(): string | undefined {
     return this.#name;
+  }
+
+  /** The name may be another one for each row. */
+  get hasManyNames(): boolean {
+    return this.#isOfRows;
   }
 
   /** The value may be NULL, which resets. */
@@ -51,6 +57,12 @@ export class SetConfigCall {
   true(): void {
     this.other();
     this.#isTrue = true;
+  }
+
+  /** A word or identifier; `isType`: behind "::". */
+  identifier(isType: boolean): void {
+    if (this.#argument === 1 && !isType) this.#isOfRows = true;
+    this.other();
   }
 
   /** Any token that is no symbol. */

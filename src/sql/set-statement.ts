@@ -32,6 +32,8 @@ const isName = (token: Token | undefined): token is Token =>
 
 function change(name: string, resets: boolean): SettingsChange | undefined {
   const names = settingsTouched(name);
+  // Settings that PostgreSQL lists have other names.
+  if (names === undefined && name.includes('.')) return { ...NOTHING, bits: Hint.opaque | Hint.hiddenNames };
   if (names === undefined) return undefined;
   const seeds = name.toLowerCase() === SEED;
   return { bits: (names.length > 0 ? Hint.settings : 0) | (seeds ? Hint.seed : 0), names, resets };

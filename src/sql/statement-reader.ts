@@ -161,7 +161,7 @@ export class StatementReader implements TokenVisitor {
     if (this.#watches) {
       this.#head?.word(bytes, start, end);
       if (code === Word.true) this.#setConfig?.true();
-      else this.#setConfig?.other();
+      else this.#setConfig?.identifier(this.#previous === CAST);
     }
     this.#name(code, bytes, start, end);
     this.#last = Last.word;
@@ -171,7 +171,7 @@ export class StatementReader implements TokenVisitor {
     if (this.#kind === 0) this.#begin(0);
     if (this.#watches) {
       this.#head?.quoted(bytes, start, end, doubled);
-      this.#setConfig?.other();
+      this.#setConfig?.identifier(this.#previous === CAST);
     }
     this.#name(code, bytes, start, end);
     this.#last = Last.quoted;
@@ -341,7 +341,7 @@ export class StatementReader implements TokenVisitor {
     if ((found & NO_CALL) !== 0 && !qualified && !quoted) return;
     this.#bits |= found >>> EFFECT_SHIFT;
     if ((found & SET_CONFIG) !== 0) {
-      if (this.#setConfig !== undefined) this.#bits |= Hint.opaque;
+      if (this.#setConfig !== undefined) this.#bits |= Hint.opaque | Hint.hiddenNames;
       else this.#setConfig = new SetConfigCall();
       this.#watches = true;
     }
@@ -369,8 +369,10 @@ export class StatementReader implements TokenVisitor {
       if (touched?.some(countsInParsing) !== false) this.#bits |= Hint.localParsing;
       return;
     }
-    if (touched === undefined) this.#bits |= Hint.opaque | Hint.hiddenName;
-    else {
+    if (touched === undefined) {
+      const isOne = call.name === undefined && !call.hasManyNames && (this.#bits & Hint.hiddenName) === 0;
+      this.#bits |= Hint.opaque | (isOne ? Hint.hiddenName : Hint.hiddenNames);
+    } else {
       if (touched.length > 0) this.#bits |= Hint.settings;
       this.#change(touched, call.mayReset);
     }

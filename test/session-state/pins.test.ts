@@ -309,6 +309,41 @@ test('a setting whose name no text shows keeps its client on its server', async 
   assert.deepEqual(await pins(console, 'postgres'), []);
 });
 
+describe('a custom setting whose name no text shows stays with its client, whatever else it has set', () => {
+  const settings: Readonly<Record<string, readonly pg.QueryConfig[]>> = {
+    'by its name': [
+      { text: 'BEGIN' },
+      { text: `SET work_mem = '11MB'; SET TimeZone = 'Asia/Tokyo'` },
+      { text: 'SELECT set_config($1, $2, false)', values: ['app.unseen', 'here'] },
+      { text: 'COMMIT' },
+    ],
+    'by another such name': [
+      { text: 'BEGIN' },
+      { text: 'SELECT set_config($1, $2, false)', values: ['work_mem', '11MB'] },
+      { text: 'SELECT set_config($1, $2, false)', values: ['app.unseen', 'here'] },
+      { text: 'COMMIT' },
+    ],
+    'row by row': [
+      {
+        text: `SELECT set_config(key, value, false) FROM json_each_text('{"work_mem": "11MB", "app.unseen": "here"}')`,
+      },
+    ],
+    'though it is written there, in no plain ASCII': [{ text: `SET app.größe = 'here'` }],
+  };
+  for (const [how, queries] of Object.entries(settings)) {
+    test(how, async () => {
+      const [client, other] = [await yard().client(), await yard().client()];
+      for (const query of queries) await client.query(query);
+      for (let n = 0; n < 3; n++) {
+        for (let turns = 0; turns <= n; turns++) await other.query(`SET TimeZone = 'America/Lima'`);
+        const found = `SELECT 'here' IN (current_setting('app.unseen', true), current_setting('app.größe', true))`;
+        assert.equal(await value(client, found), true);
+      }
+      await Promise.all([leave(client), leave(other)]);
+    });
+  }
+});
+
 test('what nothing takes back keeps its client to the end, and its server is closed', async () => {
   for (const [sql, reason] of [
     [`LOAD 'plpgsql'`, 'permanent'],

@@ -145,7 +145,13 @@ describe('the names of settings', () => {
       "select set_config(E'a', 'b', false)": 'opaque hiddenName',
       "select set_config('a''b', 'b', false)": 'opaque hiddenName',
       [`select set_config('${'a'.repeat(1100)}', 'b', false)`]: 'opaque hiddenName',
-      "select set_config('a', set_config('b', 'c', false), false)": 'settings opaque',
+      "select set_config($1::text, 'b', false)": 'opaque hiddenName',
+      "select set_config('a', set_config('b', 'c', false), false)": 'settings opaque hiddenNames',
+      'select set_config($1, $2, false), set_config($3, $4, false)': 'opaque hiddenName hiddenNames',
+      'select set_config(k, v, false) from t': 'opaque hiddenNames',
+      [`select set_config('app.' || "k", v, false) from t`]: 'opaque hiddenNames',
+      "select set_config('app.é', 'b', false)": 'opaque hiddenNames',
+      'set app.é = 1; reset "é".a; set local app.é = 1': 'opaque hiddenNames',
       "select set_config('a', 'b'": 'opaque',
     });
     assert.equal(hints('set é = 1').setStatements, 0);
