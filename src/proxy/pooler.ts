@@ -311,10 +311,13 @@ export class Pooler implements LoginHost {
       const usual = reported === undefined ? undefined : fresh.get(reported);
       if (value === usual) continue;
       // oxlint-disable-next-line no-await-in-loop -- nearly always known already
-      const canonical = isPlain(name, value) ? value : await pool.canonical(name, value);
-      if (canonical === usual) continue;
-      if (reported !== undefined) reports.push([reported, canonical]);
-      state.push([name, toHex(canonical)]);
+      const canonical = isPlain(name, value) ? { value } : await pool.canonical(name, value);
+      // PostgreSQL looks whether it might be set, and leaves it at that.
+      if (canonical.value === usual || name === 'session_authorization') continue;
+      if (reported !== undefined) reports.push([reported, canonical.value]);
+      if (name === 'role' && 'isSuperuser' in canonical)
+        reports.push(['is_superuser', canonical.isSuperuser]);
+      state.push([name, toHex(canonical.value)]);
     }
     return { state: InternedMap.of(state), reports: InternedMap.of(reports) };
   }

@@ -36,7 +36,7 @@ import { serverCloseReason } from './close-reasons.ts';
 import type { ServerCapacity } from './server-capacity.ts';
 import { ServerLogins } from './server-logins.ts';
 import { ServerSession, type ServerOwner } from './server-session.ts';
-import { canonicalValue, startupRefusal } from './startup-settings.ts';
+import { type Canonical, canonicalValue, startupRefusal } from './startup-settings.ts';
 
 /** What a pool takes from the daemon around it. Everything is asked each time, so that RELOAD applies. */
 export interface ProxyPoolContext {
@@ -89,7 +89,7 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
   #fresh: InternedMap | undefined;
   #freshErrand: Promise<InternedMap> | undefined;
   #auditedAt = 0;
-  readonly #canonical = new Map<string, Promise<string>>();
+  readonly #canonical = new Map<string, Promise<Canonical>>();
   #shared: SharedStatements | undefined;
   readonly logins: ServerLogins;
   /** Servers that run what a client left behind, with when it said goodbye (monotonic ms) if it did. */
@@ -233,8 +233,8 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     return this.#freshErrand;
   }
 
-  /** The server's text for a setting that a client brought. @throws {ClientError} the server's refusal */
-  canonical(name: string, value: string): Promise<string> {
+  /** What a server makes of a setting that a client brought. @throws {ClientError} the server's refusal */
+  canonical(name: string, value: string): Promise<Canonical> {
     const key = `${name}\0${value}`;
     const known = this.#canonical.get(key);
     if (known !== undefined) return known;
@@ -477,11 +477,11 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
     }
   }
 
-  async #askCanonical(name: string, value: string): Promise<string> {
-    let answer: string | ClientError = '';
+  async #askCanonical(name: string, value: string): Promise<Canonical> {
+    let answer: Canonical | ClientError | undefined;
     await Errand.run(this, this.#context.settings().query_wait_timeout, (server, done) => {
       canonicalValue(server, name, value, (result) => {
-        answer = typeof result === 'string' ? result : startupRefusal(name, result);
+        answer = 'value' in result ? result : startupRefusal(name, result);
         done();
       });
     });
@@ -535,7 +535,8 @@ const isFollowed = ({ mode, policy }: PoolRules): boolean => mode === 'transacti
 const isKnown = ({ sessionState, mayHaveLeftovers }: ServerSession): boolean =>
   sessionState !== undefined && !mayHaveLeftovers;
 
-function orThrow(answer: string | ClientError): string {
+function orThrow(answer: Canonical | ClientError | undefined): Canonical {
+  if (answer === undefined) throw new Error('bug: an errand ends with an answer');
   if (answer instanceof ClientError) throw answer;
   return answer;
 }

@@ -65,16 +65,24 @@ export function startupRefusal(name: string, { sqlState, message, detail, hint }
   });
 }
 
+/** What a server makes of a setting. */
+export interface Canonical {
+  readonly value: string;
+  /** As reported: a role may be none. */
+  readonly isSuperuser: string;
+}
+
 const ask = `SELECT pg_catalog.encode(pg_catalog.convert_to(pg_catalog.set_config(n, pg_catalog.convert_from(
-    pg_catalog.decode(v, 'hex'), pg_catalog.getdatabaseencoding()), false), pg_catalog.getdatabaseencoding()), 'hex')
+    pg_catalog.decode(v, 'hex'), pg_catalog.getdatabaseencoding()), false), pg_catalog.getdatabaseencoding()), 'hex'),
+    pg_catalog.current_setting('is_superuser')
   FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) AS t(n, v)`;
 
-/** Asks what the server makes of one setting; `done` gets the canonical text or the server's refusal. */
+/** Asks what the server makes of one setting; `done` gets that or the server's refusal. */
 export function canonicalValue(
   server: ServerSession,
   name: string,
   value: string,
-  done: (result: string | ErrorFields) => void,
+  done: (result: Canonical | ErrorFields) => void,
 ): void {
   const writer = new FrameWriter();
   const begin = 'BEGIN ISOLATION LEVEL READ COMMITTED';
@@ -94,8 +102,10 @@ export function canonicalValue(
   server.unnamed = undefined;
   server.ask(batch, owed, ({ error, rows }) => {
     server.askQuery('ROLLBACK', () => {
-      if (error !== undefined) done(error);
-      else done(Buffer.from(rows[0]?.[0] ?? '', 'hex').toString('utf8'));
+      const [[hex, isSuperuser] = []] = rows;
+      done(
+        error ?? { value: Buffer.from(hex ?? '', 'hex').toString('utf8'), isSuperuser: isSuperuser ?? 'off' },
+      );
     });
   });
 }

@@ -249,6 +249,18 @@ describe('what a client brings at login', () => {
     client.quit();
   });
 
+  test('is told of a role, and of a session authorization that it stays what it is', async () => {
+    const parameters = { options: '-c role=rider -c session_authorization=rider' };
+    const [direct, client] = [await stage().direct(parameters), await stage().login('one', parameters)];
+    const sql = 'SELECT current_user, session_user';
+    for (let round = 0; round < 2; round++) {
+      for (const name of ['is_superuser', 'session_authorization'])
+        assert.equal(client.parameters.get(name), direct.parameters.get(name), name);
+      assert.deepEqual(m.valuesOf(await client.query(sql)), m.valuesOf(await direct.query(sql)));
+    }
+    for (const each of [direct, client]) each.quit();
+  });
+
   const refused: Readonly<Record<string, Parameters>> = {
     'an unknown setting': { no_such_setting: '1' },
     'an unknown setting in options': { options: '-c no_such_setting=1' },
