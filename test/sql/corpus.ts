@@ -108,8 +108,15 @@ const encodings = [
   skips('B1 is a whole character in SJIS', bytes("select E'", 0xb1, 0x5c, "'; ", SET, "; --'"), {
     encoding: 'SJIS',
   }),
+  finds('95 5C in SHIFT_JIS_2004', bytes("select E'", 0x95, 0x5c, "'; ", SET, "; --'"), {
+    encoding: 'SHIFT_JIS_2004',
+  }),
   finds('A5 5C in BIG5', bytes("select E'", 0xa5, 0x5c, "'; ", SET, "; --'"), { encoding: 'BIG5' }),
   finds('81 5C in GBK', bytes("select E'", 0x81, 0x5c, "'; ", SET, "; --'"), { encoding: 'GBK' }),
+  finds('81 41 in UHC', bytes("select E'", 0x81, 0x41, "'; ", SET, "; --'"), { encoding: 'UHC' }),
+  skips('a backslash behind that', bytes("select E'", 0x81, 0x41, "\\'; ", SET, "; --'"), {
+    encoding: 'UHC',
+  }),
   finds('81 5C in GB18030', bytes("select E'", 0x81, 0x5c, "'; ", SET, "; --'"), { encoding: 'GB18030' }),
   skips('four bytes in GB18030', bytes("select E'", 0x81, 0x30, 0x81, 0x30, "\\'; ", SET, "; --'"), {
     encoding: 'GB18030',
@@ -120,6 +127,10 @@ const encodings = [
     {
       encoding: 'SJIS',
     },
+  ),
+  finds(
+    'the encoding is the one before it',
+    bytes("set client_encoding='SJIS'; select E'", 0xc3, 0xa9, "'; ", SET, '; reset client_encoding'),
   ),
   finds('bytes of LATIN1 are characters', bytes("select '", 0xe9, "'; ", SET), { encoding: 'LATIN1' }),
   skips('a backslash behind a byte of LATIN1', bytes("select E'", 0xe9, "\\'; ", SET, "; --'"), {
@@ -192,4 +203,15 @@ export const corpus: readonly Sample[] = [
   ...encodings,
   ...statements,
   ...calls,
+];
+
+const MEGABYTE = 1 << 20;
+
+/** Too much for all that is done with the others. */
+export const largeTexts: readonly Sample[] = [
+  finds('behind a megabyte of a string', `select '${';'.repeat(MEGABYTE)}'; ${SET}`),
+  skips('in a megabyte of a string', `select '${"; SET work_mem=''5MB''".repeat(MEGABYTE / 16)}'`),
+  skips('in a megabyte of a dollar quote', `select $a$${`; ${SET}; $`.repeat(MEGABYTE / 16)}$a$`),
+  finds('behind a megabyte of comments', `/* ${"/* ' */".repeat(MEGABYTE / 8)} */ ${SET}`),
+  finds('behind a megabyte of statements', `${'select 1;'.repeat(MEGABYTE / 8)} ${SET}`),
 ];

@@ -7,7 +7,7 @@ import { Hint, hintsOf, type Lexing } from '../../src/sql/hints.ts';
 import { message, query as queryMessage } from '../support/messages.ts';
 import { query, usePostgres } from '../support/postgres.ts';
 import { RawClient } from '../support/raw-client.ts';
-import { corpus } from './corpus.ts';
+import { corpus, largeTexts } from './corpus.ts';
 import { texts } from './texts.ts';
 
 const postgres = usePostgres();
@@ -89,7 +89,7 @@ describe('hints', () => {
 
   test('find whatever of the corpus PostgreSQL runs, and skip only what it does not', async () => {
     const clients = new Map<string, RawClient>();
-    for (const { about, text, found, lexing } of corpus) {
+    for (const { about, text, found, lexing } of [...corpus, ...largeTexts]) {
       const key = JSON.stringify(lexing);
       const client = clients.get(key) ?? (await login(lexing));
       clients.set(key, client);
