@@ -163,7 +163,8 @@ const locks = [
   'SELECT pg_advisory_lock_shared({me}, 2)',
   'SELECT pg_advisory_unlock_all()',
   'SELECT pg_advisory_xact_lock({me}1)',
-  'SELECT pg_advisory_lock({me}1), 1/0',
+  // PostgreSQL finds 1/0 before it runs anything.
+  'SELECT pg_advisory_lock({me}1), 1 / (0 * pg_backend_pid())',
 ] as const;
 const temporary = [
   'CREATE TEMP TABLE place (name text)',
