@@ -3,6 +3,7 @@
  *
  *     hints of texts, tags, reports ──▶ suspicion ── none ──▶ settled
  *                                          └─ some ──▶ asking ── answer ──▶ client and server have a state, pins hold or do not ──▶ settled
+ *                                                        ├─ with idle_session_timeout ──▶ taken off ──▶ the same
  *                                                        └─ failed ──▶ asked once more, patiently ──▶ failed: pinned, closed afterwards
  *
  * The client does not wait for this; only what it sends before the answer has come does.
@@ -15,7 +16,13 @@ import { InternedMap } from '../session/interned-map.ts';
 import { hasSameReasons, type PinReason, pinAfter } from '../session/pins.ts';
 import { type Findings, type Probe, probeOf, type Questions, readProbe } from '../session/probe.ts';
 import { hasTooMany, isPlainName, onlyResets, questionsOf } from '../session/questions.ts';
-import { IDLE_SESSION_TIMEOUT, isIdentity, type SessionState } from '../session/replay.ts';
+import {
+  IDLE_SESSION_TIMEOUT,
+  isIdentity,
+  type SessionState,
+  toHex,
+  withoutIdleTimeout,
+} from '../session/replay.ts';
 import { isCustom, settledState } from '../session/settled-state.ts';
 import { lexingOf } from '../session/lexing.ts';
 import { Suspicion } from '../session/suspicion.ts';
@@ -37,6 +44,8 @@ interface Asked {
 type Asking =
   | { readonly kind: 'settled' }
   | Asked
+  /** What was found is known, and idle_session_timeout is just being taken off the server. */
+  | { readonly kind: 'taking off'; readonly findings: Findings }
   /** Both tries have failed: the transaction of the second is rolled back. */
   | { readonly kind: 'giving up' };
 
@@ -162,6 +171,11 @@ export class Settling {
     if (asking.kind === 'asking' && this.#error === undefined) {
       return this.#heard(client, asking, readProbe(asking.probe, this.#results));
     }
+    if (asking.kind === 'taking off') {
+      this.#learn(client, asking.findings);
+      if (this.#error !== undefined) [server.guests, server.sessionState] = [noGuests, undefined];
+      return true;
+    }
     // What of ours is prepared by now is not known; nor what is of others', if it is that what was missing.
     server.guests = noGuests;
     if (this.#error?.sqlState === SqlState.undefinedStatement) server.doubtStatements();
@@ -192,6 +206,11 @@ export class Settling {
         this.#ask(probeOf({ ...probe.questions, usual: true }, guests, false), false);
         return false;
       }
+    }
+    if (limitsIdling(findings)) {
+      const { bytes, ...batch } = withoutIdleTimeout(guests);
+      this.#send({ kind: 'taking off', findings }, { ...batch, bytes: Buffer.concat([bytes, sync()]) });
+      return false;
     }
     const before = { state: client.sessionState, carried: this.#server.sessionState, pin: client.pin };
     this.#learn(client, findings);
@@ -250,8 +269,7 @@ export class Settling {
       });
       if (hidesSetting(suspicion, client.sessionState, state.client)) pins.push('unknown_setting');
       client.sessionState = state.client;
-      // With a limit on idling the server would be closed in its pool: whoever comes next has it set anew.
-      server.sessionState = values.has(IDLE_SESSION_TIMEOUT) ? undefined : state.server;
+      server.sessionState = state.server;
     } else this.#knowReset(client);
     this.#conclude(client, pins);
   }
@@ -292,6 +310,10 @@ function lastingReasons(bits: number): PinReason[] {
   if ((bits & Hint.seed) !== 0) reasons.push('seed');
   return reasons;
 }
+
+/** The server would be closed for idling in its pool. */
+const limitsIdling = ({ values }: Findings): boolean => (values.get(IDLE_SESSION_TIMEOUT) ?? ZERO) !== ZERO;
+const ZERO = toHex('0');
 
 /** What was set may have had a name that nobody has seen, and is not what was found: a custom setting, which no list has. */
 function hidesSetting(suspicion: Suspicion, before: SessionState, after: SessionState): boolean {

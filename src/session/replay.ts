@@ -89,6 +89,14 @@ export const isIdentity = (name: string): boolean => identityNames.some((other) 
 /** Never left on a server, which would be closed for idling in its pool: the pooler applies it to the client. */
 export const IDLE_SESSION_TIMEOUT = 'idle_session_timeout';
 
+/** Takes it off a server that has it. */
+export const withoutIdleTimeout = (prepared: GuestSet): Batch =>
+  new GuestBatch(prepared)
+    .run('begin')
+    .run('set', arraysOf([[IDLE_SESSION_TIMEOUT, '']]))
+    .run('commit')
+    .take();
+
 /** A setting's text as the state carries it. */
 export const toHex = (value: string): string => Buffer.from(value, 'utf8').toString('hex');
 export const fromHex = (hex: string): string => Buffer.from(hex, 'hex').toString('utf8');

@@ -1,6 +1,7 @@
 /** Clients that keep their server: who sees it, what ends it, and how much of a pool they may hold. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { backendPid, farewellTo, leave, refusalOf, useYard, value } from '../support/pooling.ts';
 import * as m from '../support/messages.ts';
@@ -369,9 +370,13 @@ test('what nothing takes back keeps its client to the end, and its server is clo
 test('idle_session_timeout is the client’s, and no server is closed by it', async () => {
   const client = await yard().client();
   const farewell = farewellTo(client);
+  const pid = await backendPid(client);
   await client.query("SET idle_session_timeout = '400ms'");
   const error = await farewell;
   assert.equal(error.code, '57P05');
+  // Both would come at the same time.
+  await delay(100);
+  assert.equal((await yard().sql('SELECT FROM pg_stat_activity WHERE pid = $1', [pid])).length, 1);
   const next = await yard().client();
   for (let n = 0; n < 6; n++) assert.equal(await value(next, 'SHOW idle_session_timeout'), '0');
 });
