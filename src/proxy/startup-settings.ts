@@ -22,7 +22,7 @@ const notReplication: ReadonlySet<string> = new Set(['', 'false', 'off', 'no', '
 /**
  * Name (lower case) to text. A parameter of its own counts more than one in `options`.
  *
- * @throws {ClientError} for `options` that cannot be read, and 0A000 for a replication connection
+ * @throws {ClientError} for `options` that cannot be read, and 0A000 for a replication connection and libraries to load
  */
 export function startupSettings(
   parameters: ReadonlyMap<string, string>,
@@ -42,8 +42,12 @@ export function startupSettings(
   for (const [name, value] of parameters) {
     if (!notSettings.has(name) && !name.startsWith('_pq_.')) add(name, value);
   }
+  for (const name of loadsAtLogin) if (settings.has(name)) throw onlyByLogin(name);
   return settings;
 }
+
+/** A session may set them later, and nothing happens. */
+const loadsAtLogin = ['local_preload_libraries', 'session_preload_libraries'] as const;
 
 /** Those of the contexts "backend" and "superuser-backend". */
 const onlyAtLogin: ReadonlySet<string> = new Set([
@@ -58,12 +62,15 @@ const onlyAtLogin: ReadonlySet<string> = new Set([
 /** The server's refusal of a setting that a client brought, or why the pooler cannot do what the server could. */
 export function startupRefusal(name: string, { sqlState, message, detail, hint }: ErrorFields): ClientError {
   if (!onlyAtLogin.has(name)) return new ClientError(message, { sqlState, detail, hint });
-  return new ClientError(`parameter "${name}" can only be set by a login to the server`, {
+  return onlyByLogin(name, `The server says: ${message}`);
+}
+
+const onlyByLogin = (name: string, detail?: string): ClientError =>
+  new ClientError(`parameter "${name}" can only be set by a login to the server`, {
     sqlState: SqlState.featureNotSupported,
-    detail: `The server says: ${message}`,
+    detail,
     hint: `Server connections are shared: set it for the role (ALTER ROLE … SET ${name}).`,
   });
-}
 
 /** What a server makes of a setting. */
 export interface Canonical {

@@ -392,7 +392,9 @@ test('idle_session_timeout brought at login lasts when something else is set, an
 });
 
 test('what only a login can set is refused with its name', async () => {
-  const error = await refusalOf(yard().client({}, { options: '-c ignore_system_indexes=on' }));
-  assert.equal(error.code, '0A000');
-  assert.match(error.message, /ignore_system_indexes/);
+  for (const name of ['ignore_system_indexes', 'local_preload_libraries', 'session_preload_libraries']) {
+    const error = await refusalOf(yard().client({}, { options: `-c ${name}=on` }));
+    assert.equal(error.code, '0A000');
+    assert.match(error.message, new RegExp(name));
+  }
 });
