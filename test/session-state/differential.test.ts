@@ -49,7 +49,7 @@ for (const server of SERVERS) {
     for (const mode of MODES) {
       test(`a session in ${mode.name} is like one on a connection of its own`, async (t) => {
         const numRuns = Math.ceil(scripts * mode.share);
-        t.diagnostic(`seed ${String(seed)}, ${String(numRuns)} scripts`);
+        t.diagnostic(`seed ${String(seed)}`);
         const outcomes: Outcome[] = [];
         const place = await playground(mode);
         await fc.assert(
@@ -63,6 +63,7 @@ for (const server of SERVERS) {
             plugins: [fc.interruptAfterTimeLimit(timeLimit)],
           },
         );
+        t.diagnostic(`${String(outcomes.length)} of ${String(numRuns)} scripts played`);
         tell(t, outcomes, await place.tally());
       });
     }
