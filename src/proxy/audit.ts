@@ -5,8 +5,14 @@
 import type { ErrorFields } from '../protocol/error-fields.ts';
 import { sync } from '../protocol/frontend.ts';
 import { SqlState } from '../protocol/sql-state.ts';
-import { GuestBatch, noGuests } from '../session/guest-statements.ts';
+import { arrayLiteral, GuestBatch, noGuests } from '../session/guest-statements.ts';
 import type { ServerSession } from './server-session.ts';
+
+/** Who the session runs as: the list of settings does not say. */
+const IDENTITY = ['session_authorization', 'role'] as const;
+const identity = arrayLiteral(IDENTITY);
+/** The last answers have a row for each, and one that says when the configuration was read. */
+const ROWS = IDENTITY.length + 1;
 
 /** `server` is idle and held. `done` hears what nobody knew of, in words; undefined = nothing. */
 export function audit(server: ServerSession, done: (found: string | undefined) => void): void {
@@ -15,7 +21,10 @@ export function audit(server: ServerSession, done: (found: string | undefined) =
     .run('pins')
     .run('locks')
     .run('sweep')
-    .run('values', ['{}'])
+    .run('values', [identity])
+    .run('identity')
+    .run('resetAll')
+    .run('values', [identity])
     .run('rollback')
     .take();
   const state = (server.sessionState ?? server.base).over(server.base);
@@ -34,7 +43,12 @@ export function audit(server: ServerSession, done: (found: string | undefined) =
       return;
     }
     const found: string[] = [];
-    for (const row of rows) {
+    const usual = rows.slice(-ROWS);
+    for (const [n, [value]] of rows.slice(-2 * ROWS, -ROWS).entries()) {
+      const name = IDENTITY[n];
+      if (name !== undefined && value !== (state.get(name) ?? usual[n]?.[0])) found.push(name);
+    }
+    for (const row of rows.slice(0, -2 * ROWS)) {
       const [name, value] = row;
       // The rows of pins and locks say true or false; those of settings have a name and a value.
       if (row.length === 2) {

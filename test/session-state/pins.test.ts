@@ -14,6 +14,7 @@ const databases = {
   shared: { pool_size: 2 },
   pinning: { pool_size: 2, session_state: 'pin' },
   audited: { pool_size: 1 },
+  disguised: { dbname: 'postgres', pool_size: 1 },
   deaf: { pool_size: 1 },
   strict: { pool_size: 1, session_state: 'strict' },
   sequences: { pool_size: 2, min_pool_size: 2 },
@@ -36,6 +37,10 @@ const yard = useYard({
       $$ BEGIN EXECUTE 'DEALLOCATE ostler_locks'; RETURN NEW; END $$;
     CREATE TABLE deaf (n int);
     CREATE TRIGGER deaf BEFORE INSERT ON deaf FOR EACH ROW EXECUTE FUNCTION dropping();
+    CREATE FUNCTION disguising() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN PERFORM set_config('role', 'admin', false); RETURN NEW; END $$;
+    CREATE TABLE disguise (n int);
+    CREATE TRIGGER disguise AFTER INSERT ON disguise FOR EACH ROW EXECUTE FUNCTION disguising();
     CREATE TABLE sly (n int);
     CREATE TRIGGER sly BEFORE INSERT ON sly FOR EACH ROW EXECUTE FUNCTION behind();`,
   configuration: {
@@ -160,6 +165,14 @@ describe('what a trigger sets', () => {
     await client.query('INSERT INTO sly VALUES (1)');
     const next = await yard().client({ database: 'strict' });
     assert.equal(await value(next, 'SHOW work_mem'), '4MB');
+  });
+
+  test('is found by the audit in track mode too where it is a role', async () => {
+    const client = await yard().client({ database: 'disguised' }, { application_name: 'disguised' });
+    await client.query(`INSERT INTO disguise VALUES (1)`);
+    const line = await logged('session state was found', 'disguised');
+    assert.equal(line['found'], 'role');
+    assert.equal(await value(client, 'SELECT current_user'), 'app');
   });
 
   test('is found by the audit in track mode, which turns the pool strict', async () => {
