@@ -412,14 +412,11 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
     if (type === Backend.commandComplete) {
       if (!this.owed.headIsOwn) this.#noteCommand(chunk, start, end);
       else if (this.settling.isAsking) this.settling.command();
-    } else if (describes(type)) this.#noteDescription(type, { chunk, start: start + HEADER_SIZE, end });
+    } else if (describes(type)) this.#noteDescription(type, new BodyReader(chunk, start + HEADER_SIZE, end));
     if (!this.owed.reply(type)) this.client?.out.forward(chunk, start, end);
   }
 
-  #noteDescription(
-    type: number,
-    body: { readonly chunk: Buffer; readonly start: number; readonly end: number } | undefined,
-  ): void {
+  #noteDescription(type: number, body: BodyReader | undefined): void {
     const { headRef } = this.owed;
     if (!(headRef instanceof NamedStatement) || noteDescription(headRef.statement, type, body)) return;
     // The schema has changed, and no tag has shown it.

@@ -25,10 +25,8 @@ export class PreparedStatement {
   readonly deallocates: string | undefined;
   /** What a server was the first to tell of it, in answer to Describe: the types of its parameters, */
   parameterTypes: readonly number[] | undefined;
-  /** and the columns that it returns, as text that is equal for equal columns; */
+  /** and the columns that it returns, as text that is equal for equal columns. */
   result: string | undefined;
-  /** what was told of them last, as it came. */
-  description: Buffer | undefined;
 
   #lexing: Lexing | undefined;
   #hints = noHints;

@@ -2,7 +2,7 @@
  * What Describe tells of a statement. PostgreSQL keeps both for as long as the statement is there: parameters have the types that they
  * got first, and a statement that would return other columns fails (0A000). A client may have read them once, and for all times.
  */
-import { BodyReader } from '../protocol/body-reader.ts';
+import type { BodyReader } from '../protocol/body-reader.ts';
 import { FrameWriter } from '../protocol/frame-writer.ts';
 import { Backend } from '../protocol/message-types.ts';
 import type { PreparedStatement } from './prepared-statements.ts';
@@ -10,47 +10,29 @@ import type { PreparedStatement } from './prepared-statements.ts';
 /** Of a result whose description is larger than what is held; nobody tells such results apart. */
 const UNREAD = 'unread';
 
-/** The last description of a statement is kept up to this size, in bytes: drivers ask for it with every execution. */
-const MAX_KEPT = 1024;
-
-/** The body of a message: from `start` to `end`. */
-interface Body {
-  readonly chunk: Buffer;
-  readonly start: number;
-  readonly end: number;
-}
-
 /**
  * Takes in a reply to Describe of `statement`: the body of a message of this type; undefined if it is too large. The first one counts.
  * False: it returns other columns here than the first one told. Where that is one time this and one time that, it is nothing to hold to.
  */
-export function noteDescription(statement: PreparedStatement, type: number, body: Body | undefined): boolean {
+export function noteDescription(
+  statement: PreparedStatement,
+  type: number,
+  body: BodyReader | undefined,
+): boolean {
   if (type === Backend.parameterDescription) {
-    if (body !== undefined) statement.parameterTypes ??= typesIn(body);
+    if (body !== undefined && statement.parameterTypes === undefined)
+      statement.parameterTypes = Array.from({ length: body.int16() }, () => body.int32());
     return true;
   }
   if (type !== Backend.noData && type !== Backend.rowDescription) return true;
   if (statement.isIndirect) return true;
-  if (body !== undefined && isLast(statement, body)) return true;
   const result = type === Backend.noData ? '' : body === undefined ? UNREAD : columnsIn(body);
   statement.result ??= result;
-  if (statement.result !== result) return false;
-  if (body !== undefined && body.end - body.start <= MAX_KEPT)
-    statement.description = Buffer.from(body.chunk.subarray(body.start, body.end));
-  return true;
-}
-
-const isLast = ({ description }: PreparedStatement, { chunk, start, end }: Body): boolean =>
-  description?.compare(chunk, start, end) === 0;
-
-function typesIn({ chunk, start, end }: Body): number[] {
-  const body = new BodyReader(chunk, start, end);
-  return Array.from({ length: body.int16() }, () => body.int32());
+  return statement.result === result;
 }
 
 /** Names and types; not which table they are of, nor modifiers of types, which a portal may tell more of than its statement. */
-function columnsIn({ chunk, start, end }: Body): string {
-  const body = new BodyReader(chunk, start, end);
+function columnsIn(body: BodyReader): string {
   let columns = '';
   for (let left = body.int16(); left > 0; left--) {
     const name = body.cstring();
