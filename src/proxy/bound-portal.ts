@@ -1,4 +1,4 @@
-/** The portal that a client has bound last: by which name of its own, and whether it will drop statements when it is executed. */
+/** The portal that a client has bound last: what its statement returns, and whether it will drop statements when it is executed. */
 import type { PreparedStatement } from '../session/prepared-statements.ts';
 import type { NamedStatement } from '../session/statement-changes.ts';
 
@@ -9,6 +9,7 @@ export class BoundPortal {
   #portal: Buffer = unnamed;
   /** The batch in which it was bound, at the end of which it is gone. */
   #batch = -1;
+  /** Only of a statement of which nobody knows yet what it returns: once is enough, and drivers ask again and again. */
   #named: NamedStatement | undefined;
   #dropping: PreparedStatement | undefined;
 
@@ -20,14 +21,14 @@ export class BoundPortal {
     named: NamedStatement | undefined,
   ): void {
     this.#batch = batch;
-    this.#named = named;
+    this.#named = named?.statement.result === undefined ? named : undefined;
     this.#dropping =
       statement?.forgetsAll === true || statement?.deallocates !== undefined ? statement : undefined;
-    if (named === undefined && this.#dropping === undefined) return;
+    if (this.#named === undefined && this.#dropping === undefined) return;
     this.#portal = end - at === 1 ? unnamed : Buffer.from(chunk.subarray(at, end));
   }
 
-  /** What the client calls the statement of the portal that a message is about. */
+  /** The statement of the portal that a message is about, if what it tells of that is news. */
   named(batch: number, chunk: Buffer, at: number, end: number): NamedStatement | undefined {
     return this.#named !== undefined && this.#is(batch, chunk, at, end) ? this.#named : undefined;
   }
