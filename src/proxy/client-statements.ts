@@ -433,7 +433,7 @@ export class ClientStatements {
 
   #parsed(server: ServerSession, statement: PreparedStatement, limit: number): void {
     server.statements.changing(server.owed.batch);
-    server.statements.sent(statement, performance.now());
+    server.statements.known(statement, performance.now());
     server.out.insert(parseBytes(statement));
     this.#client.stats.serverParseCount++;
     const { maxPreparedStatementBytes: maxBytes } = this.#client.limits;

@@ -418,7 +418,10 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
 
   #noteDescription(type: number, body: BodyReader | undefined): void {
     const { headRef } = this.owed;
-    if (!(headRef instanceof NamedStatement) || noteDescription(headRef.statement, type, body)) return;
+    if (!(headRef instanceof NamedStatement)) return;
+    // Who has had it asked for goes on now, however long that has taken.
+    if (this.owed.headIsOwn) this.statements.known(headRef.statement, performance.now());
+    if (noteDescription(headRef.statement, type, body)) return;
     // The schema has changed, and no tag has shown it.
     this.shared.schema.changed();
     this.statements.retire(headRef.statement);

@@ -11,8 +11,8 @@ export class ServerStatements {
   /** Least recently used first. */
   readonly #statements = new Map<PreparedStatement, Presence>();
   #retired = 0;
-  /** When each was sent here; monotonic ms. */
-  readonly #sentAt = new WeakMap<PreparedStatement, number>();
+  /** When each was sent here, or has been asked for; monotonic ms. */
+  readonly #knownAt = new WeakMap<PreparedStatement, number>();
   /** Of all definitions. */
   #bytes = 0;
   /** In which batch of messages something on its way changes what is here, or what its client calls so; the last one. */
@@ -34,9 +34,9 @@ export class ServerStatements {
     return true;
   }
 
-  /** It goes to the server. */
-  sent(statement: PreparedStatement, now: number): void {
-    this.#sentAt.set(statement, now);
+  /** It goes to the server, or the server has told what it returns. */
+  known(statement: PreparedStatement, now: number): void {
+    this.#knownAt.set(statement, now);
   }
 
   /**
@@ -44,7 +44,7 @@ export class ServerStatements {
    * not used again.
    */
   renew(statement: PreparedStatement, now: number): void {
-    if (now - (this.#sentAt.get(statement) ?? -Infinity) > FRESH) this.retire(statement);
+    if (now - (this.#knownAt.get(statement) ?? -Infinity) > FRESH) this.retire(statement);
   }
 
   place(statement: PreparedStatement, presence: Presence): void {

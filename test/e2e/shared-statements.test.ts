@@ -1,13 +1,23 @@
 /** One text prepared by several clients, whose settings and schema may differ: each gets what it would get on a connection of its own. */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { after as atEnd, describe, test } from 'node:test';
 import { occupy, type Occupied, sameAsDirect, tell } from '../support/as-direct.ts';
 import * as m from '../support/messages.ts';
 import type { RawClient } from '../support/raw-client.ts';
+import { startSlowRelay } from '../support/slow-relay.ts';
 import { useStage } from '../support/stage.ts';
 import { until } from '../support/wait.ts';
 
-const stage = useStage({ databases: { one: 'pool_size = 1', two: 'pool_size = 2' } });
+const relay = await startSlowRelay();
+atEnd(() => relay.close());
+
+const stage = useStage({
+  databases: {
+    one: 'pool_size = 1',
+    two: 'pool_size = 2',
+    far: `pool_size = 1\nport = ${String(relay.port)}`,
+  },
+});
 
 /** Of a pool with two servers one, which another client has for a while: whoever comes now meets the other. */
 const occupyOneOf = (database: string): Promise<Occupied> | undefined =>
@@ -320,6 +330,22 @@ describe('a statement that would return other columns than its client was told',
       before.quit();
       after.quit();
     }
+  });
+
+  test('is not parsed again and again where the server takes long to answer', async () => {
+    relay.target = () => stage().postgres;
+    let delay = 0;
+    relay.delay = () => delay;
+    const before = await stage().login('far');
+    await before.ask([m.parse('all', 'SELECT 8'), described, m.sync]);
+    delay = 1100;
+    const after = await stage().login('far');
+    await after.query('SELECT 1');
+    assert.deepEqual(m.valuesOf(await after.ask([m.parse('all', 'SELECT 8'), m.runNamed('all'), m.sync])), [
+      '8',
+    ]);
+    before.quit();
+    after.quit();
   });
 
   test('is any, as long as it returns the same', async () => {

@@ -30,7 +30,7 @@ describe('the statements of a server', () => {
   test('are retired for who prepares them again more than a second after they were sent', () => {
     const statements = new ServerStatements();
     const there = statement(10);
-    statements.sent(there, 5000);
+    statements.known(there, 5000);
     statements.place(there, 'usable');
     statements.renew(there, 6000);
     assert.equal(statements.presence(there), 'usable');
