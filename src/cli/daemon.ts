@@ -295,17 +295,17 @@ class Daemon implements ConsoleHost {
    */
   #apply(found: Changes, tls: TlsContexts): readonly string[] {
     const { config, refusalRoom } = withinDescriptors(found.config, this.#logger);
-    const { reconnect } = found.databases;
+    const { added, removed, reconnect } = found.databases;
     const outdated = this.pooler.context
       .outdatedBy(found.config, tls)
       .filter((name) => !reconnect.includes(name));
     this.pooler.reconfigure(config, tls, refusalRoom);
     this.#log.setLevel(config.settings.log_level);
-    const removed = new ClientError('database removed', { sqlState: SqlState.adminShutdown });
-    for (const name of found.databases.removed) {
-      if (name !== '*' && this.pooler.entry(name) === undefined) this.pooler.removeDatabase(name, removed);
-    }
-    for (const name of [...reconnect, ...outdated]) {
+    const gone = new ClientError('database removed', { sqlState: SqlState.adminShutdown });
+    // Also where "*" takes its place: that is another database, maybe with another user.
+    for (const name of removed) if (name !== '*') this.pooler.removeDatabase(name, gone);
+    // What is new may have been made from "*" so far.
+    for (const name of [...added, ...reconnect, ...outdated]) {
       if (name === '*') this.pooler.reconnectFallback();
       else this.pooler.pools.reconnect(name);
     }

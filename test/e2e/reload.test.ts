@@ -131,6 +131,23 @@ describe('RELOAD', () => {
     await reload({ databases });
   });
 
+  test('parts an entry from what the "*" entry makes of its name', async () => {
+    const where = 'SELECT current_database()::text';
+    const fallback = { ...databases, '*': {} };
+    await reload({ databases: fallback });
+    const client = await yard().client({ database: 'named' });
+    assert.equal(await value(client, where), 'postgres');
+    await reload({ databases: { ...fallback, named: { dbname: 'elsewhere' } } });
+    assert.equal(await value(client, where), 'elsewhere');
+    const farewell = farewellTo(client);
+    await reload({ databases: fallback });
+    assert.equal((await farewell).message, 'database removed');
+    const next = await yard().client({ database: 'named' });
+    assert.equal(await value(next, where), 'postgres');
+    await leave(next);
+    await reload({ databases });
+  });
+
   test('changes a timeout for clients that are connected already', async () => {
     const client = await yard().client();
     await value(client, 'SELECT 1 FROM pg_sleep(0.2)');
