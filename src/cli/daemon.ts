@@ -302,12 +302,13 @@ class Daemon implements ConsoleHost {
     this.pooler.reconfigure(config, tls, refusalRoom);
     this.#log.setLevel(config.settings.log_level);
     const gone = new ClientError('database removed', { sqlState: SqlState.adminShutdown });
+    const meant = (entries: readonly string[]): string[] =>
+      entries.flatMap((name) => (name === '*' ? [...this.pooler.madeFromFallback()] : [name]));
     // Also where "*" takes its place: that is another database, maybe with another user.
-    for (const name of removed) if (name !== '*') this.pooler.removeDatabase(name, gone);
+    for (const name of meant(removed)) this.pooler.removeDatabase(name, gone);
     // What is new may have been made from "*" so far.
-    for (const name of [...added, ...reconnect, ...outdated]) {
-      if (name === '*') this.pooler.reconnectFallback();
-      else this.pooler.pools.reconnect(name);
+    for (const name of meant([...added, ...reconnect, ...outdated])) {
+      this.pooler.pools.reconnect(name);
     }
     this.pooler.openConfiguredPools();
     return outdated;

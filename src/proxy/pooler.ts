@@ -257,11 +257,10 @@ export class Pooler implements LoginHost {
     this.pools.remove(database, error);
   }
 
-  /** The "*" entry has changed: the databases that were made from it connect anew. */
-  reconnectFallback(): void {
-    for (const { database } of this.#proxyPools.values()) {
-      if (!this.config.databases.has(database)) this.pools.reconnect(database);
-    }
+  /** Databases that were made from the "*" entry. */
+  madeFromFallback(): Set<string> {
+    const names = Array.from(this.#proxyPools.values(), ({ database }) => database);
+    return new Set(names.filter((name) => !this.config.databases.has(name)));
   }
 
   /** Says goodbye to all servers; none is opened any more, also of those that min_pool_size keeps. */

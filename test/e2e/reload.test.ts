@@ -144,8 +144,9 @@ describe('RELOAD', () => {
     assert.equal((await farewell).message, 'database removed');
     const next = await yard().client({ database: 'named' });
     assert.equal(await value(next, where), 'postgres');
-    await leave(next);
+    const last = farewellTo(next);
     await reload({ databases });
+    assert.equal((await last).message, 'database removed', 'nothing is made from "*" any more');
   });
 
   test('changes a timeout for clients that are connected already', async () => {
