@@ -32,8 +32,16 @@ export class IdleServers<Client, Server extends PooledServer<Client>> {
     return this.#servers[this.#servers.length - 1];
   }
 
-  push(server: Server): void {
-    this.#servers.push(server);
+  /** Nearly always the one that has come last. */
+  add(server: Server): void {
+    const servers = this.#servers;
+    servers.push(server);
+    for (let at = servers.length - 1; at > 0; at -= 1) {
+      const before = servers[at - 1];
+      if (before === undefined || idleSince(before) <= idleSince(server)) return;
+      servers[at] = before;
+      servers[at - 1] = server;
+    }
   }
 
   delete(server: Server): void {
@@ -93,6 +101,9 @@ export class IdleServers<Client, Server extends PooledServer<Client>> {
     return count;
   }
 }
+
+const idleSince = ({ state }: PooledServer<unknown>): number =>
+  state.kind === 'idle' ? state.since : Infinity;
 
 /** Idle for so long (server_check_delay) that it may have died unnoticed. */
 function isStale(

@@ -157,12 +157,15 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
       this.#grant(client, server, now);
       return;
     }
-    this.#roster.move(server, { kind: 'idle', since: now });
+    const { state } = server;
+    const since = state.kind === 'tested' ? (state.idleSince ?? now) : now;
+    this.#roster.move(server, { kind: 'idle', since });
     for (const limit of this.demand.limits) if (limit.isContended) limit.makeRoom(now);
   }
 
   /**
    * Takes a server out of its client's hands while statements of our own, or a cancel request aimed at it, are under way; then `release`.
+   * One that was idle goes back to where it was: nobody has used it.
    * False for one that is being closed meanwhile.
    */
   hold(server: Server, purpose: TestPurpose | 'cancel'): boolean {
@@ -170,7 +173,9 @@ export class Pool<Client extends PooledClient, Server extends PooledServer<Clien
     if (kind === 'closing' || kind === 'closed') return false;
     const since = this.#clock.now();
     const held: ServerState<Client> =
-      purpose === 'cancel' ? { kind: 'being_canceled', since } : { kind: 'tested', since, purpose };
+      purpose === 'cancel'
+        ? { kind: 'being_canceled', since }
+        : { kind: 'tested', since, purpose, idleSince: kind === 'idle' ? server.state.since : undefined };
     this.#roster.move(server, held);
     // A tested server was on its way to the line; a cancel request may take its time.
     if (kind === 'tested') this.#slotFreed(since);

@@ -83,7 +83,7 @@ export class ServerRoster<Client, Server extends PooledServer<Client>> {
       return;
     }
     this.#count[next.kind] += 1;
-    if (next.kind === 'idle') this.idle.push(server);
+    if (next.kind === 'idle') this.idle.add(server);
   }
 
   tenure(serverId: number): Tenure<Server> | undefined {

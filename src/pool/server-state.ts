@@ -18,7 +18,13 @@ export type ServerState<Client> =
   | { readonly kind: 'connecting'; readonly since: number }
   | { readonly kind: 'idle'; readonly since: number }
   | { readonly kind: 'active'; readonly since: number; readonly client: Client }
-  | { readonly kind: 'tested'; readonly since: number; readonly purpose: TestPurpose }
+  | {
+      readonly kind: 'tested';
+      readonly since: number;
+      readonly purpose: TestPurpose;
+      /** It was idle, and goes back to its place among the idle ones. */
+      readonly idleSince?: number | undefined;
+    }
   /** Released, but a cancel request aimed at it is still under way: it must not hit the next client. */
   | { readonly kind: 'being_canceled'; readonly since: number }
   /** Terminate is sent; the slot is free only when the server has closed its side. */
