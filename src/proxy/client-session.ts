@@ -325,6 +325,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     const hints = this.isTracked
       ? hintsOfWhole(chunk, start + HEADER_SIZE, end - 1, settling.lexing(this))
       : noHints;
+    if (settling.mustKnowFirst(hints)) return this.#sent('waits');
     settling.prepareFor(this, hints);
     if (!this.#sent(this.statements.query(server, chunk, start, end, hints))) return false;
     settling.note(hints);
@@ -534,7 +535,9 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   /** Statements of ours must be through before anything more goes to the server, or what it owes must be less. */
   get #isBlocked(): boolean {
-    return this.#behindReplay || (this.#paused & Pause.owed) !== 0 || this.server?.settling.isAsking === true;
+    if (this.#behindReplay || (this.#paused & Pause.owed) !== 0) return true;
+    const settling = this.server?.settling;
+    return settling?.isAsking === true && !settling.letsPass;
   }
 
   /** What a message meets that gets no server now: it stays for later, unless the session is over. */

@@ -104,7 +104,7 @@ export class ClientStatements {
   stillWaits(server: ServerSession): boolean {
     const { owed } = server;
     const isAsked = this.#asked !== undefined && owed.owes(this.#asked) && !owed.copyIn && !owed.doubtful;
-    return isAsked || othersUnanswered(server);
+    return isAsked || server.settling.isAsking || othersUnanswered(server);
   }
 
   /** The client is on `server` and has no temporary objects any more: its copies there are not used again. */
@@ -237,7 +237,7 @@ export class ClientStatements {
     if (name.length === 0 ? this.#unnamed.waits(server) : limit > 0 && mustWait(server)) return 'waits';
     const named = this.#find(name, limit);
     const statement = name.length === 0 ? this.#unnamed.statement : named?.statement;
-    if (isBind) this.#prepareFor(server, statement);
+    if (isBind && !this.#prepareFor(server, statement)) return 'waits';
     if (named === undefined) {
       // The unnamed one, or nothing of ours: it may be one that SQL has prepared.
       const change = name.length === 0 ? this.#unnamed.referred(server, type) : undefined;
@@ -329,7 +329,7 @@ export class ClientStatements {
     if (name.length === 0 ? this.#unnamed.waits(server) : limit > 0 && mustWait(server)) return 'waits';
     const named = this.#find(name, limit);
     const statement = name.length === 0 ? this.#unnamed.statement : named?.statement;
-    this.#prepareFor(server, statement);
+    if (!this.#prepareFor(server, statement)) return 'waits';
     if (named === undefined) {
       const change = name.length === 0 ? this.#unnamed.referred(server, Frontend.bind) : undefined;
       this.#bind(server, chunk, start, nameAt, statement, undefined);
@@ -543,10 +543,14 @@ export class ClientStatements {
     return new ForgetAll(server.statements, (this.#names ??= new StatementNames()), also);
   }
 
-  /** In front of a Bind: what the statement must not find is taken away. */
-  #prepareFor(server: ServerSession, statement: PreparedStatement | undefined): void {
-    if (statement !== undefined && this.#client.isTracked)
-      server.settling.prepareFor(this.#client, statement.hintsUnder(server.settling.lexing(this.#client)));
+  /** In front of a Bind: what the statement must not find is taken away. False: not before the server has answered. */
+  #prepareFor(server: ServerSession, statement: PreparedStatement | undefined): boolean {
+    if (statement === undefined || !this.#client.isTracked) return true;
+    const { settling } = server;
+    const hints = statement.hintsUnder(settling.lexing(this.#client));
+    if (settling.mustKnowFirst(hints)) return false;
+    settling.prepareFor(this.#client, hints);
+    return true;
   }
 
   /** Notes what the execution of a portal may leave, and what it is of. */

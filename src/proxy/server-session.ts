@@ -572,7 +572,7 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
       this.#hasSettled = false;
       this.releaseIfDue();
       if (this.client === client) client.settled();
-      return;
+      if (this.client !== client) return;
     }
     // First what was held behind a replay: it came before its client could know that this is the end.
     client.repliesCame();

@@ -6,15 +6,23 @@
  *                                                        ├─ with idle_session_timeout ──▶ taken off ──▶ the same
  *                                                        └─ failed ──▶ asked once more, patiently ──▶ failed: pinned, closed afterwards
  *
- * The client does not wait for this; only what it sends before the answer has come does.
+ * The client does not wait for this. What it sends before the answer has come goes right behind the question, unless that might leave a
+ * transaction, or what is sent is about what is being asked.
  */
 import type { ErrorFields } from '../protocol/error-fields.ts';
-import { type Batch, GuestBatch, guestSet, noGuests } from '../session/guest-statements.ts';
+import { type Batch, GuestBatch, type GuestSet, guestSet, noGuests } from '../session/guest-statements.ts';
 import { sync } from '../protocol/frontend.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { InternedMap } from '../session/interned-map.ts';
 import { hasSameReasons, type PinReason, pinAfter } from '../session/pins.ts';
-import { type Findings, type Probe, probeOf, type Questions, readProbe } from '../session/probe.ts';
+import {
+  type Findings,
+  type Manner,
+  type Probe,
+  probeOf,
+  type Questions,
+  readProbe,
+} from '../session/probe.ts';
 import { hasTooMany, isPlainName, onlyResets, questionsOf } from '../session/questions.ts';
 import {
   IDLE_SESSION_TIMEOUT,
@@ -32,11 +40,11 @@ import { tooLong } from './own-messages.ts';
 import type { PoolTracking } from './pool-tracking.ts';
 import type { ServerSession } from './server-session.ts';
 
-/** `patiently`: it is the second try. */
 interface Asked {
   readonly kind: 'asking';
   readonly probe: Probe;
-  readonly patiently: boolean;
+  /** Patiently: it is the second try. Lightly: the client's bytes may come behind it. */
+  readonly manner: Manner;
   /** It fails where every statement has been dropped. */
   readonly tellsOfDrops: boolean;
 }
@@ -52,13 +60,15 @@ type Asking =
 /** What is held of an answer, in characters; more is not followed. */
 const MAX_ANSWER = 4_194_304;
 
-/** What no question is asked without. */
-const alwaysAsked = guestSet(['begin']);
-
 const settled: Asking = { kind: 'settled' };
 
 export class Settling {
-  readonly suspicion = new Suspicion();
+  /** What has come since the server was asked last. */
+  #suspicion = new Suspicion();
+  /** What is being asked. */
+  #asked = new Suspicion();
+  /** A question that let the client pass has failed. */
+  #hasFailed = false;
   readonly #server: ServerSession;
   readonly #tracking: PoolTracking;
   #asking: Asking = settled;
@@ -73,9 +83,23 @@ export class Settling {
     this.#tracking = tracking;
   }
 
-  /** Statements of ours are on their way: what comes is about them, and a client's messages wait. */
+  get suspicion(): Suspicion {
+    return this.#suspicion;
+  }
+
+  /** Statements of ours are on their way: what comes is about them. */
   get isAsking(): boolean {
     return this.#asking !== settled;
+  }
+
+  /** The client's messages go on meanwhile, but for those whose meaning depends on the answer. */
+  get letsPass(): boolean {
+    return this.#asking.kind === 'asking' && this.#asking.manner === 'lightly';
+  }
+
+  /** What currval and lastval may tell depends on what is being asked. */
+  mustKnowFirst({ bits }: StatementHints): boolean {
+    return this.isAsking && (bits & Hint.sequences) !== 0;
   }
 
   /** In front of a statement with these hints: what it must not find is taken away. */
@@ -88,12 +112,12 @@ export class Settling {
   note(hints: StatementHints): void {
     if (hints === noHints) return;
     if ((hints.bits & Hint.nextval) !== 0) this.#server.noteDrawing();
-    this.suspicion.add(hints);
+    this.#suspicion.add(hints);
   }
 
   /** How the server will read the client's next text. */
   lexing(client: ClientSession): Lexing {
-    return lexingOf(client.told, this.suspicion);
+    return lexingOf(client.told, this.#suspicion);
   }
 
   /** currval or lastval: where an earlier transaction has drawn what it tells, the client keeps its server from now on. */
@@ -108,9 +132,9 @@ export class Settling {
   begin(client: ClientSession): boolean {
     const { suspicion } = this;
     if (!suspicion.any) {
+      suspicion.clear();
       if (client.readsSequences && client.pin?.reasons.includes('sequence') !== true)
         this.#conclude(client, []);
-      suspicion.clear();
       return false;
     }
     const functionsDue =
@@ -124,18 +148,26 @@ export class Settling {
       functionsDue,
       usualMissing: (names) => this.#tracking.usualMissing(names),
     });
-    if (questions !== undefined) {
-      this.#ask(probeOf(questions, this.#server.guests, false), false);
-      return true;
+    [this.#asked, this.#suspicion] = [suspicion, this.#asked];
+    if (questions === undefined) {
+      this.#knowReset(client);
+      this.#conclude(client, []);
+      return false;
     }
-    this.#knowReset(client);
-    this.#conclude(client, []);
-    return false;
+    if (this.#hasFailed) this.#askPatiently(client, questions);
+    else this.#ask(questions, this.#server.guests, this.#mayPass(questions) ? 'lightly' : 'usual');
+    return true;
+  }
+
+  /** A client may go on behind the question: nothing is put back in front of its bytes, and no default of its own makes a SELECT wait. */
+  #mayPass({ usual }: Questions): boolean {
+    const readOnly = this.#server.reports.reported.get('default_transaction_read_only');
+    return !usual && !this.#asked.mayHaveReset && readOnly === 'off';
   }
 
   /** What the client may have left of what only some kinds of cleaning take away: as far as is known, and by what has not been asked yet. */
   leavingsOf({ pin }: ClientSession): readonly PinReason[] {
-    const { bits } = this.suspicion;
+    const bits = this.#suspicion.bits | this.#asked.bits;
     const reasons = [...(pin?.reasons ?? [])];
     if ((bits & (Hint.prepare | Hint.opaque)) !== 0) reasons.push('prepare');
     return [...reasons, ...lastingReasons(bits)];
@@ -144,7 +176,9 @@ export class Settling {
   /** The client has gone: what comes is of no interest. */
   abandon(): void {
     this.#asking = settled;
-    this.suspicion.clear();
+    this.#hasFailed = false;
+    this.#suspicion.clear();
+    this.#asked.clear();
   }
 
   row(row: readonly (string | null)[]): void {
@@ -180,7 +214,9 @@ export class Settling {
     server.guests = noGuests;
     if (this.#error?.sqlState === SqlState.undefinedStatement) server.doubtStatements();
     if (asking.kind === 'asking') {
-      if (asking.patiently) this.#giveUp();
+      this.#hasFailed = true;
+      if (this.#isPassed) return this.#askLater();
+      if (asking.manner === 'patiently') this.#giveUp();
       else this.#askPatiently(client, asking.probe.questions);
       return false;
     }
@@ -190,20 +226,36 @@ export class Settling {
     return true;
   }
 
+  /** The client has gone on meanwhile: nothing can be asked now. */
+  get #isPassed(): boolean {
+    return !this.#server.owed.settled;
+  }
+
+  /** What was asked is asked at the next rest, together with what comes until then. */
+  #askLater(): boolean {
+    this.#suspicion.addAll(this.#asked);
+    this.#asked.clear();
+    return true;
+  }
+
   /** False while more is asked. */
-  #heard(client: ClientSession, { probe, patiently, tellsOfDrops }: Asked, findings: Findings): boolean {
-    if ((this.suspicion.bits & (Hint.functions | Hint.opaque)) !== 0) {
+  #heard(client: ClientSession, { probe, manner, tellsOfDrops }: Asked, findings: Findings): boolean {
+    if ((this.#asked.bits & (Hint.functions | Hint.opaque)) !== 0) {
       // Every statement may have been dropped, ours too. Those that have just been run are there.
       if (!tellsOfDrops) this.#server.statements.retireAll();
       this.#server.guests = guestSet(probe.guests);
     }
     const { reports, guests } = this.#server;
     const { configured } = findings;
-    if (configured !== undefined && configured !== reports.configured) {
+    const isReconfigured = configured !== undefined && configured !== reports.configured;
+    if (this.#isPassed && (isReconfigured || limitsIdling(findings))) {
+      return this.#askLater();
+    }
+    if (isReconfigured) {
       // What is usual may be another one since, here and everywhere.
       reports.configured = configured;
-      if (!probe.questions.usual && !patiently) {
-        this.#ask(probeOf({ ...probe.questions, usual: true }, guests, false), false);
+      if (!probe.questions.usual && manner !== 'patiently') {
+        this.#ask({ ...probe.questions, usual: true }, guests, 'usual');
         return false;
       }
     }
@@ -225,7 +277,7 @@ export class Settling {
       isCustom(name) || isIdentity(name) || client.sessionState.get(name) !== undefined;
     const names = questions.names.filter(known);
     const sweep = questions.names.length > 0;
-    this.#ask(probeOf({ ...questions, names, sweep, usual: false }, noGuests, true), true);
+    this.#ask({ ...questions, names, sweep, usual: false }, noGuests, 'patiently');
   }
 
   #giveUp(): void {
@@ -233,9 +285,10 @@ export class Settling {
     this.#send({ kind: 'giving up' }, { ...batch, bytes: Buffer.concat([bytes, sync()]) });
   }
 
-  #ask(probe: Probe, patiently: boolean): void {
-    const tellsOfDrops = (this.#server.guests & alwaysAsked) !== 0;
-    this.#send({ kind: 'asking', probe, patiently, tellsOfDrops }, probe);
+  #ask(questions: Questions, prepared: GuestSet, manner: Manner): void {
+    const probe = probeOf(questions, prepared, manner);
+    const tellsOfDrops = (this.#server.guests & guestSet(probe.guests)) !== 0;
+    this.#send({ kind: 'asking', probe, manner, tellsOfDrops }, probe);
   }
 
   #send(asking: Asking, batch: Batch): void {
@@ -251,7 +304,7 @@ export class Settling {
   #learn(client: ClientSession, { values, usual, setHere, pins: found }: Findings): void {
     const pins = [...found];
     const server = this.#server;
-    const { suspicion } = this;
+    const suspicion = this.#asked;
     const tracking = this.#tracking;
     tracking.learnUsual(usual);
     for (const [name, hex] of usual) server.reports.learnFresh(name, hex);
@@ -278,14 +331,15 @@ export class Settling {
   #knowReset(client: ClientSession): void {
     const server = this.#server;
     const { sessionState: state, broughtState: brought } = client;
-    if (!onlyResets({ suspicion: this.suspicion, state, brought })) return;
+    if (!onlyResets({ suspicion: this.#asked, state, brought })) return;
     if (server.base.size > 0) server.sessionState = undefined;
     else if (brought.size > 0) server.sessionState = InternedMap.empty;
   }
 
   /** Everything is known; `found` pins the client now. */
   #conclude(client: ClientSession, found: readonly PinReason[]): void {
-    const { suspicion } = this;
+    const suspicion = this.#asked;
+    this.#hasFailed = false;
     const { bits } = suspicion;
     const reasons = [...found, ...lastingReasons(bits)];
     if (this.#tracking.policy === 'pin') reasons.push('policy');

@@ -8,11 +8,11 @@ export const othersUnanswered = ({ owed }: ServerSession): boolean =>
   owed.ahead && !owed.copyIn && !owed.doubtful;
 
 /**
- * An earlier batch changes what statements there are, here or for the client, unless it fails: only its answers tell what a message of
+ * What the client has set is being asked, on which it depends what a text means. An earlier batch changes what statements there are, here or for the client, unless it fails: only its answers tell what a message of
  * this one is about. (What this batch itself changes is no question: if that fails, the message is skipped too.)
  */
 export const mustWait = (server: ServerSession): boolean =>
-  server.statements.isUncertain(server.owed.batch) && othersUnanswered(server);
+  server.settling.isAsking || (server.statements.isUncertain(server.owed.batch) && othersUnanswered(server));
 
 /** It may be refused or skipped, so that only the server can answer it. */
 export const mayFail = ({ owed, status }: ServerSession): boolean =>

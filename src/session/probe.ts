@@ -4,7 +4,8 @@
  *     BEGIN · [pins] · [locks] · [prepared] · [sweep] · values · [setHere] · [SET SESSION AUTHORIZATION DEFAULT · RESET ALL · values] · ROLLBACK · Sync
  *                                                                            └─ what is usual, for names not asked before ─┘
  *
- * What is usual is seen by resetting everything; the rollback takes that back, as if it had not been.
+ * What is usual is seen by resetting everything; the rollback takes that back, as if it had not been. Without that question the transaction can
+ * be the implicit one that ends at the Sync.
  */
 import { sync } from '../protocol/frontend.ts';
 import { arrayLiteral, GuestBatch, type Batch, type Guest, type GuestSet } from './guest-statements.ts';
@@ -30,12 +31,19 @@ export interface Probe extends Batch {
   readonly questions: Questions;
 }
 
-/** `patiently`: for the second time, after an error: whatever transaction that left, and whatever the session's statement_timeout is. */
-export function probeOf(questions: Questions, prepared: GuestSet, patiently: boolean): Probe {
+/**
+ * patiently: for the second time, after an error: whatever transaction that left, and whatever the session's statement_timeout is.
+ * lightly: without BEGIN and ROLLBACK, so that nothing is left of a failure, and the client's bytes may come right behind; with the
+ * isolation of the session, which must not make it wait, and not what is usual.
+ */
+export type Manner = 'usual' | 'patiently' | 'lightly';
+
+export function probeOf(questions: Questions, prepared: GuestSet, manner: Manner): Probe {
+  const patiently = manner === 'patiently';
   const { names, usual, sweep, pins, locks, prepared: statements } = questions;
   const batch = new GuestBatch(prepared);
   if (patiently) batch.run('rollback');
-  batch.run('begin');
+  if (manner !== 'lightly') batch.run('begin');
   // Which is the client's, and not what is found afterwards.
   if (patiently && (sweep || names.length > 0)) batch.run('timeout');
   if (patiently) batch.run('noTimeout');
@@ -47,7 +55,8 @@ export function probeOf(questions: Questions, prepared: GuestSet, patiently: boo
   if (names.length > 0) batch.run('values', [list]);
   if (questions.setHere.length > 0) batch.run('setHere', [arrayLiteral(questions.setHere)]);
   if (usual) batch.run('identity').run('resetAll').run('values', [list]);
-  const made = batch.run('rollback').take();
+  if (manner !== 'lightly') batch.run('rollback');
+  const made = batch.take();
   return { ...made, bytes: Buffer.concat([made.bytes, sync()]), questions };
 }
 

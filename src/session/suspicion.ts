@@ -174,6 +174,18 @@ export class Suspicion {
     this.#name(name);
   }
 
+  /** What has been asked in vain is to be asked again, with what has come since. */
+  addAll(other: Suspicion): void {
+    this.bits |= other.bits;
+    this.#announced += other.#announced;
+    this.#temporary += other.#temporary;
+    this.#resetNews ||= other.#resetNews;
+    for (const name of other.names) this.#name(name);
+    for (const name of other.#reported) this.#reported.add(name);
+    for (const name of other.resets) this.resets.add(name);
+    for (const name of other.functions) this.functions.add(name);
+  }
+
   /** The server has been asked. */
   clear(): void {
     // After nearly every transaction. Whatever is kept here came with a bit, or was announced; emptying sets costs even if they are empty.

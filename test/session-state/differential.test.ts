@@ -39,6 +39,14 @@ const MODES: readonly Mode[] = [
     pooling: 'session_state = "track"',
     share: 0.5,
   },
+  {
+    name: 'far',
+    lasting: false,
+    restores: true,
+    far: true,
+    pooling: 'session_state = "track"',
+    share: 0.5,
+  },
   { name: 'pin', lasting: true, restores: true, pooling: 'session_state = "pin"', share: 0.2 },
 ];
 

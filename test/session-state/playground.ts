@@ -4,11 +4,13 @@
  */
 import { existsSync } from 'node:fs';
 import { delimiter } from 'node:path';
-import { before } from 'node:test';
+import { after, before } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { metricsAt } from '../support/metrics.ts';
 import { freePort } from '../support/ports.ts';
 import { query, type Target } from '../support/postgres.ts';
 import { RawClient } from '../support/raw-client.ts';
+import { startSlowRelay } from '../support/slow-relay.ts';
 import { type Stage, useStage } from '../support/stage.ts';
 import { NO_TABLES, SCHEMA, TABLES } from './vocabulary.ts';
 
@@ -39,6 +41,8 @@ export interface Entry {
   readonly restores: boolean;
   /** Its clients, and those on direct connections, are no superusers. */
   readonly plain?: boolean;
+  /** Its servers are far away: clients go on before what their server is asked is answered. */
+  readonly far?: boolean;
   /** TOML lines. */
   readonly pooling: string;
 }
@@ -67,6 +71,10 @@ const DIRECT = 'direct';
 const PLAIN = 'plain_user';
 const httpPort = await freePort();
 
+const relay = await startSlowRelay();
+relay.answers = () => delay(2);
+after(() => relay.close());
+
 /** One daemon with all of these entries; what is returned works inside tests and hooks of the calling `describe`. */
 export function usePlaygrounds(
   server: Server,
@@ -81,9 +89,7 @@ server_round_robin = true
 password = "b"
 [users.${PLAIN}]
 password = "p"`,
-    databases: Object.fromEntries(
-      entries.map((entry) => [entry.name, `pool_size = ${String(sizeOf(entry))}\n${entry.pooling}`]),
-    ),
+    databases: Object.fromEntries(entries.map((entry) => [entry.name, databaseOf(entry)])),
     env: { OSTLER__OSTLER__HTTP_PORT: String(httpPort) },
     schema: `CREATE ROLE alice; CREATE ROLE bob; CREATE ROLE ${PLAIN} LOGIN IN ROLE alice, bob; ${SCHEMA}`,
     postgres: {
@@ -92,11 +98,17 @@ password = "p"`,
     },
   });
   before(async () => {
+    relay.target = () => stage().postgres;
     await stage().sql(`CREATE DATABASE ${DIRECT}`);
     await query(directTo(stage()), SCHEMA);
   });
   return (entry) => prepare(stage(), entry);
 }
+
+const databaseOf = (entry: Entry): string => {
+  const port = entry.far === true ? `port = ${String(relay.port)}` : '';
+  return `pool_size = ${String(sizeOf(entry))}\n${port}\n${entry.pooling}`;
+};
 
 /** Where every client keeps one, or may: two sessions, a stranger, one on its way out, and who makes all new. */
 const sizeOf = ({ lasting }: Entry): number => (lasting ? 8 : SERVER_COUNT);

@@ -88,7 +88,7 @@ describe('a probe', () => {
     return session;
   };
   const ask = async (session: OwnSession, questions: Questions, patiently = false): Promise<Findings> => {
-    const probe = probeOf(questions, session.guests, patiently);
+    const probe = probeOf(questions, session.guests, patiently ? 'patiently' : 'usual');
     return readProbe(probe, await session.sendAlone(probe));
   };
 
@@ -196,7 +196,7 @@ describe('a probe', () => {
   test('that failed can be asked again, patiently: without the session’s statement_timeout, which it finds all the same', async () => {
     const session = await open();
     await session.run("SET statement_timeout = '10s'", 'SET ROLE carol');
-    const impatient = probeOf({ ...nothing, names: ['session_preload_libraries'] }, session.guests, false);
+    const impatient = probeOf({ ...nothing, names: ['session_preload_libraries'] }, session.guests, 'usual');
     assert.deepEqual(errorsOf(await session.client.ask([impatient.bytes])), ['42501']);
     assert.equal(session.client.status, 'E');
     const { values } = await ask(
@@ -244,9 +244,24 @@ describe('a probe', () => {
     assert.equal((await ask(session, allPins)).configured, undefined);
   });
 
+  test('lightly finds the same, and leaves no transaction when it fails', async () => {
+    const session = await open();
+    await session.run("SET work_mem = '5MB'", 'LISTEN news');
+    const questions = { ...nothing, names: ['work_mem'], pins: true, sweep: true };
+    const probe = probeOf(questions, session.guests, 'lightly');
+    assert.deepEqual(
+      readProbe(probe, await session.sendAlone(probe)).values,
+      (await ask(session, questions)).values,
+    );
+    const refused = probeOf({ ...nothing, names: ['session_preload_libraries'] }, session.guests, 'lightly');
+    await session.run('SET ROLE carol');
+    assert.deepEqual(errorsOf(await session.client.ask([refused.bytes])), ['42501']);
+    assert.equal(session.client.status, 'I');
+  });
+
   test('says to each question what was answered to that, and nothing of what was not asked', () => {
     const rows = (...values: (string | null)[]): (string | null)[][] => values.map((value) => [value]);
-    const probe = probeOf({ ...everything, names: ['a', 'b'] }, noGuests, true);
+    const probe = probeOf({ ...everything, names: ['a', 'b'] }, noGuests, 'patiently');
     const answers = {
       rollback: [],
       begin: [],
@@ -280,7 +295,7 @@ describe('a probe', () => {
       configured: 'time',
       pins: ['listen', 'lock'],
     });
-    assert.deepEqual(readProbe(probeOf(nothing, noGuests, false), [[], []]), {
+    assert.deepEqual(readProbe(probeOf(nothing, noGuests, 'usual'), [[], []]), {
       values: new Map(),
       usual: new Map(),
       setHere: new Set(),

@@ -10,6 +10,8 @@ export interface SlowRelay {
   target: () => { readonly host: string; readonly port: number };
   /** How long what clients send is held back, ms; asked for each piece of each connection that was made since this was set. */
   delay: () => number;
+  /** Until when what the server says is held back; asked for each piece. */
+  answers: () => Promise<void> | undefined;
   /** Hears what clients send, each connection under a number of its own. */
   heard: (connection: number, bytes: Buffer) => void;
   close(): void;
@@ -33,7 +35,13 @@ export async function startSlowRelay(): Promise<SlowRelay> {
         to.destroy();
       });
     }
-    upstream.pipe(client);
+    let answered = Promise.resolve();
+    upstream.on('data', (bytes) => {
+      answered = answered.then(() => relay.answers()).then(() => void client.write(bytes));
+    });
+    upstream.on('end', () => {
+      answered = answered.then(() => void client.end());
+    });
     let before = Promise.resolve();
     client.on('data', (bytes) => {
       relay.heard(number, bytes);
@@ -50,6 +58,7 @@ export async function startSlowRelay(): Promise<SlowRelay> {
       throw new Error('the relay leads nowhere yet');
     },
     delay: () => 0,
+    answers: () => undefined,
     heard: () => undefined,
     close: () => {
       server.close();
