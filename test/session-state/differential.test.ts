@@ -45,7 +45,8 @@ const MODES: readonly Mode[] = [
     restores: true,
     far: true,
     pooling: 'session_state = "track"',
-    share: 0.5,
+    // It takes its time.
+    share: 0.15,
   },
   { name: 'pin', lasting: true, restores: true, pooling: 'session_state = "pin"', share: 0.2 },
 ];
