@@ -69,6 +69,8 @@ export class Settling {
   #asked = new Suspicion();
   /** A question that let the client pass has failed. */
   #hasFailed = false;
+  /** The client has gone on behind the last question: it waits for the next one, or others might never have its server. */
+  #isPassed = false;
   readonly #server: ServerSession;
   readonly #tracking: PoolTracking;
   #asking: Asking = settled;
@@ -133,6 +135,7 @@ export class Settling {
     const { suspicion } = this;
     if (!suspicion.any) {
       suspicion.clear();
+      this.#isPassed = false;
       if (client.readsSequences && client.pin?.reasons.includes('sequence') !== true)
         this.#conclude(client, []);
       return false;
@@ -162,7 +165,7 @@ export class Settling {
   /** A client may go on behind the question: nothing is put back in front of its bytes, and no default of its own makes a SELECT wait. */
   #mayPass({ usual }: Questions): boolean {
     const readOnly = this.#server.reports.reported.get('default_transaction_read_only');
-    return !usual && !this.#asked.mayHaveReset && readOnly === 'off';
+    return !usual && !this.#isPassed && !this.#asked.mayHaveReset && readOnly === 'off';
   }
 
   /** What the client may have left of what only some kinds of cleaning take away: as far as is known, and by what has not been asked yet. */
@@ -177,6 +180,7 @@ export class Settling {
   abandon(): void {
     this.#asking = settled;
     this.#hasFailed = false;
+    this.#isPassed = false;
     this.#suspicion.clear();
     this.#asked.clear();
   }
@@ -202,6 +206,7 @@ export class Settling {
     const asking = this.#asking;
     const server = this.#server;
     this.#asking = settled;
+    this.#isPassed = !server.owed.settled;
     if (asking.kind === 'asking' && this.#error === undefined) {
       return this.#heard(client, asking, readProbe(asking.probe, this.#results));
     }
@@ -226,12 +231,7 @@ export class Settling {
     return true;
   }
 
-  /** The client has gone on meanwhile: nothing can be asked now. */
-  get #isPassed(): boolean {
-    return !this.#server.owed.settled;
-  }
-
-  /** What was asked is asked at the next rest, together with what comes until then. */
+  /** The client has gone on: what was asked is asked at the next rest, together with what comes until then. */
   #askLater(): boolean {
     this.#suspicion.addAll(this.#asked);
     this.#asked.clear();

@@ -1,6 +1,7 @@
 /** While a server is asked what its client has left, the client goes on: what it sends is run behind the question, before the answer has come. */
 import assert from 'node:assert/strict';
 import { after, beforeEach, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { tell } from '../support/as-direct.ts';
 import * as m from '../support/messages.ts';
 import type { RawClient } from '../support/raw-client.ts';
@@ -107,6 +108,21 @@ describe('a client whose server is being asked', () => {
     await client.query('COMMIT');
     const other = await stage().login('far');
     assert.deepEqual(m.valuesOf(await other.query('SHOW idle_session_timeout')), ['0']);
+    for (const each of [client, other]) each.quit();
+  });
+
+  test('waits for the answer to the next question, so that others have its server too', async () => {
+    const client = await stage().login('far');
+    const other = await stage().login('far');
+    await client.query("SET work_mem = '5MB'");
+    relay.answers = () => delay(10);
+    const answered = { isOther: false };
+    for (let turn = 0; !answered.isOther && turn < 50; turn++) {
+      const replies = client.query(`SET work_mem = '${String(6 + (turn % 3))}MB'`);
+      if (turn === 0) void other.query('SELECT 1').then(() => (answered.isOther = true));
+      await replies;
+    }
+    assert.ok(answered.isOther, 'it has not waited for 50 transactions');
     for (const each of [client, other]) each.quit();
   });
 
