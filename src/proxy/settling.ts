@@ -206,7 +206,8 @@ export class Settling {
     const asking = this.#asking;
     const server = this.#server;
     this.#asking = settled;
-    this.#isPassed = !server.owed.settled;
+    // A part of a message that nobody answers may be there, too.
+    this.#isPassed = !server.owed.settled || client.midMessage;
     if (asking.kind === 'asking' && this.#error === undefined) {
       return this.#heard(client, asking, readProbe(asking.probe, this.#results));
     }

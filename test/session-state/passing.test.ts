@@ -29,6 +29,8 @@ async function beingAsked(sql: string): Promise<{ client: RawClient; letAnswerCo
   await before.query('SELECT 1');
   before.quit();
   const client = await stage().login('far');
+  // What is asked for settings is prepared now, and missing where that is dropped.
+  await client.query("SET work_mem = '7MB'");
   await client.query('SELECT 1');
   const answer = Promise.withResolvers<void>();
   let isAsked = false;
@@ -98,6 +100,24 @@ describe('a client whose server is being asked', () => {
     assert.deepEqual(m.valuesOf(await client.query('SHOW work_mem')), ['5MB']);
     assert.deepEqual(m.valuesOf(await client.query('SHOW search_path')), ['x']);
     for (const each of [client, other]) each.quit();
+  });
+
+  test('gets nothing of ours into the middle of its message, even of one that nobody answers', async () => {
+    const { client, letAnswerCome } = await beingAsked(
+      "SET work_mem = '5MB'; DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$",
+    );
+    const stray = m.copyData('x'.repeat(1000));
+    let hasCome = false;
+    relay.heard = (_, bytes) => {
+      hasCome ||= bytes.includes('xxx');
+    };
+    client.send(stray.subarray(0, 500));
+    await until(() => hasCome, { what: 'its first half has been sent on' });
+    letAnswerCome();
+    await delay(100);
+    client.send(stray.subarray(500), m.query('SHOW work_mem'));
+    assert.deepEqual(m.valuesOf(await client.ready()), ['5MB']);
+    client.quit();
   });
 
   test('goes on, and a limit on its idling is taken off the server at the next rest', async () => {
