@@ -137,7 +137,7 @@ export class Settling {
       suspicion.clear();
       this.#isPassed = false;
       if (client.readsSequences && client.pin?.reasons.includes('sequence') !== true)
-        this.#conclude(client, []);
+        this.#conclude(client, client.pin?.reasons ?? []);
       return false;
     }
     const functionsDue =

@@ -286,6 +286,20 @@ describe('a sequence', () => {
     await Promise.all([leave(one), leave(other)]);
   });
 
+  test('that a client asks keeps it on its server beside what does so already, which is cleaned up after it', async () => {
+    const [client, next] = await twoOf('asked_simply');
+    for (const sql of ['LISTEN news', 'PREPARE own AS SELECT 1']) await client.query(sql);
+    await client.query('SELECT lastval()').catch(() => undefined);
+    const kept = await pins(await admin(), 'asked_simply');
+    assert.deepEqual(
+      kept.map(({ reason }) => reason),
+      ['listen, prepare, sequence'],
+    );
+    await leave(client);
+    await next.query('PREPARE own AS SELECT 2');
+    await leave(next);
+  });
+
   test('that another client has drawn from tells nothing, however it is asked', async () => {
     const [one, other] = await twoOf('sequences');
     const ways = [
