@@ -493,8 +493,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   }
 
   #errorResponse(chunk: Buffer, start: number, end: number): void {
-    if (this.client?.releasesAtIdle === true && this.#isAtRest(this.client)) {
-      // The client has got all that it asked for: what the server says now is about itself.
+    if (this.client?.releasesAtIdle === true && this.#isAtRest(this.client) && !this.settling.suspicion.any) {
+      // The client has got all that it asked for, and leaves nothing: what the server says now is about itself.
       this.#lastWords = parseErrorFields(chunk, start + HEADER_SIZE, end).message;
       return;
     }

@@ -47,6 +47,12 @@ async function beingAsked(sql: string): Promise<{ client: RawClient; letAnswerCo
 const countOf = async (table: string): Promise<unknown> =>
   (await stage().sql(`SELECT count(*)::int AS n FROM ${table}`))[0]?.['n'];
 
+/** Process ids of the servers that have run a LISTEN last. */
+const idleListeners = async (): Promise<unknown[]> =>
+  (await stage().sql("SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND state = 'idle'")).map(
+    ({ pid }) => pid,
+  );
+
 describe('a client whose server is being asked', () => {
   for (const [how, messages] of [
     ['a Query', [m.query('INSERT INTO passed VALUES (1)')]],
@@ -144,6 +150,16 @@ describe('a client whose server is being asked', () => {
     }
     assert.ok(answered.isOther, 'it has not waited for 50 transactions');
     for (const each of [client, other]) each.quit();
+  });
+
+  test('hears it if its server has gone right behind the last answer, with what nobody knows of', async () => {
+    const { client, letAnswerCome } = await beingAsked("SET work_mem = '5MB'");
+    client.send(m.query('LISTEN news; SELECT pg_backend_pid()'));
+    await until(async () => (await idleListeners()).length === 1, { what: 'it listens' });
+    await stage().sql(`SELECT pg_terminate_backend(${String((await idleListeners())[0])})`);
+    await until(async () => (await idleListeners()).length === 0, { what: 'its server has gone' });
+    letAnswerCome();
+    assert.match((await tell(client.untilClosed())).at(-1) ?? '', /^E (?:57P01|08006) /);
   });
 
   test('that uses a name whose meaning depends on the answer waits for it', async () => {
