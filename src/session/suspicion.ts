@@ -174,11 +174,9 @@ export class Suspicion {
     this.#name(name);
   }
 
-  /** What has been asked in vain is to be asked again, with what has come since. */
+  /** What has been asked in vain is to be asked again, with what has come since. Tags that had not come by then come no more. */
   addAll(other: Suspicion): void {
     this.bits |= other.bits;
-    this.#announced += other.#announced;
-    this.#temporary += other.#temporary;
     this.#resetNews ||= other.#resetNews;
     for (const name of other.names) this.#name(name);
     for (const name of other.#reported) this.#reported.add(name);

@@ -159,6 +159,13 @@ describe('the tag of a SET', () => {
     suspicion.addTag('SET');
     assert.equal(namesOf(suspicion.bits), 'opaque');
   });
+
+  test('nor is it where that was in vain', () => {
+    const suspicion = afterTexts('select 1');
+    suspicion.addAll(afterTexts('set work_mem = 1'));
+    suspicion.addTag('SET');
+    assert.equal(namesOf(suspicion.bits), 'settings opaque');
+  });
 });
 
 describe('a suspicion', () => {
