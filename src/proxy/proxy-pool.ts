@@ -254,7 +254,8 @@ export class ProxyPool implements PoolPort<PoolUser, ServerSession>, ServerOwner
       return;
     }
     const link = server.linkNumber;
-    if (server.restoring.mayRun) await delay(RUN_TIME);
+    const isBehindOurs = server.settling.letsPass && client.queryStartedAt > 0;
+    if (server.restoring.mayRun || isBehindOurs) await delay(RUN_TIME);
     await this.#sendCancel(
       server,
       // Nor may it hit what we ask: asked in vain twice, the client would keep the server.

@@ -4,7 +4,7 @@ import { after, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { tell } from '../support/as-direct.ts';
 import * as m from '../support/messages.ts';
-import type { RawClient } from '../support/raw-client.ts';
+import { cancel, type RawClient } from '../support/raw-client.ts';
 import { startSlowRelay } from '../support/slow-relay.ts';
 import { useStage } from '../support/stage.ts';
 import { until } from '../support/wait.ts';
@@ -52,6 +52,9 @@ const idleListeners = async (): Promise<unknown[]> =>
   (await stage().sql("SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND state = 'idle'")).map(
     ({ pid }) => pid,
   );
+
+const sleepers = async (): Promise<number> =>
+  (await stage().sql("SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'")).length;
 
 describe('a client whose server is being asked', () => {
   for (const [how, messages] of [
@@ -135,6 +138,18 @@ describe('a client whose server is being asked', () => {
     const other = await stage().login('far');
     assert.deepEqual(m.valuesOf(await other.query('SHOW idle_session_timeout')), ['0']);
     for (const each of [client, other]) each.quit();
+  });
+
+  test('can cancel what it runs meanwhile', async () => {
+    const { client, letAnswerCome } = await beingAsked("SET work_mem = '5MB'");
+    client.send(m.query('SELECT pg_sleep(5)'));
+    await until(async () => (await sleepers()) === 1, { what: 'it sleeps' });
+    const canceled = cancel(stage().through('far'), client.key);
+    await delay(20);
+    letAnswerCome();
+    await canceled;
+    assert.match((await tell(client.ready())).at(-2) ?? '', /^E 57014/);
+    client.quit();
   });
 
   test('waits for the answer to the next question, so that others have its server too', async () => {
