@@ -6,13 +6,13 @@ import type { ErrorFields } from '../protocol/error-fields.ts';
 import { sync } from '../protocol/frontend.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import { arrayLiteral, GuestBatch, noGuests } from '../session/guest-statements.ts';
+import { identityNames } from '../session/replay.ts';
 import type { ServerSession } from './server-session.ts';
 
-/** Who the session runs as: the list of settings does not say. */
-const IDENTITY = ['session_authorization', 'role'] as const;
-const identity = arrayLiteral(IDENTITY);
+/** The list of settings does not say. */
+const identity = arrayLiteral(identityNames);
 /** The last answers have a row for each, and one that says when the configuration was read. */
-const ROWS = IDENTITY.length + 1;
+const ROWS = identityNames.length + 1;
 
 /** `server` is idle and held. `done` hears what nobody knew of, in words; undefined = nothing. */
 export function audit(server: ServerSession, done: (found: string | undefined) => void): void {
@@ -45,7 +45,7 @@ export function audit(server: ServerSession, done: (found: string | undefined) =
     const found: string[] = [];
     const usual = rows.slice(-ROWS);
     for (const [n, [value]] of rows.slice(-2 * ROWS, -ROWS).entries()) {
-      const name = IDENTITY[n];
+      const name = identityNames[n];
       if (name !== undefined && value !== (state.get(name) ?? usual[n]?.[0])) found.push(name);
     }
     for (const row of rows.slice(0, -2 * ROWS)) {

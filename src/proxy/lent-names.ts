@@ -15,7 +15,7 @@ const lent = Buffer.from('EXECUTE ostler_not_by_sql\0\0\0');
 
 export class LentNames {
   readonly #server: ServerSession;
-  /** By `statementKey`. */
+  /** By `statementKey`; plain ASCII. */
   readonly #keys = new Set<string>();
 
   constructor(server: ServerSession) {
@@ -34,7 +34,7 @@ export class LentNames {
     for (const key of keys) {
       this.#close(key);
       owed.push(Owed.parse | OWN, --left === 0 ? restored : undefined);
-      out.insert(parseAs(bytesOf(key), lent));
+      out.insert(parseAs(key, lent));
       this.#keys.add(key);
     }
     restoring.lent();
@@ -62,8 +62,6 @@ export class LentNames {
 
   #close(key: string): void {
     this.#server.owed.push(Owed.close | OWN);
-    this.#server.out.insert(closeAs(bytesOf(key)));
+    this.#server.out.insert(closeAs(key));
   }
 }
-
-const bytesOf = (key: string): Buffer => Buffer.from(key, 'latin1');

@@ -67,7 +67,7 @@ export class Settling {
   #suspicion = new Suspicion();
   /** What is being asked. */
   #asked = new Suspicion();
-  /** A question that let the client pass has failed. */
+  /** The last question has failed: the next one is asked patiently. */
   #hasFailed = false;
   /** The client has gone on behind the last question: it waits for the next one, or others might never have its server. */
   #isPassed = false;

@@ -3,6 +3,7 @@ import { errorResponse, noticeResponse } from '../protocol/backend.ts';
 import type { ErrorFields } from '../protocol/error-fields.ts';
 import { ClientError } from '../protocol/errors.ts';
 import { FrameWriter } from '../protocol/frame-writer.ts';
+import { writeClose } from '../protocol/frontend.ts';
 import { Backend, Frontend, HEADER_SIZE } from '../protocol/message-types.ts';
 import { SqlState } from '../protocol/sql-state.ts';
 import {
@@ -30,13 +31,16 @@ const namingErrors: ReadonlySet<string> = new Set([
 export const parseBytes = ({ name, definition }: PreparedStatement): Buffer => parseAs(name, definition);
 
 /** Parse under another name. */
-export const parseAs = (name: string | Buffer, definition: Buffer): Buffer =>
+export const parseAs = (name: string, definition: Buffer): Buffer =>
   new FrameWriter().begin(Frontend.parse).cstring(name).bytes(definition).end().take();
 
 export const closeBytes = ({ name }: PreparedStatement): Buffer => closeAs(name);
 
-export const closeAs = (name: string | Buffer): Buffer =>
-  new FrameWriter().begin(Frontend.close).text('S').cstring(name).end().take();
+export function closeAs(name: string): Buffer {
+  const writer = new FrameWriter();
+  writeClose(writer, 'S', name);
+  return writer.take();
+}
 
 export const describeBytes = ({ name }: PreparedStatement): Buffer =>
   new FrameWriter().begin(Frontend.describe).text('S').cstring(name).end().take();

@@ -8,8 +8,9 @@ export const othersUnanswered = ({ owed }: ServerSession): boolean =>
   owed.ahead && !owed.copyIn && !owed.doubtful;
 
 /**
- * What the client has set is being asked, on which it depends what a text means. An earlier batch changes what statements there are, here or for the client, unless it fails: only its answers tell what a message of
- * this one is about. (What this batch itself changes is no question: if that fails, the message is skipped too.)
+ * It is being asked what the client has set, on which it depends what a text means. Or an earlier batch changes what statements there
+ * are, here or for the client, unless it fails: only its answers tell what a message of this one is about. (What this batch itself changes
+ * is no question: if that fails, the message is skipped too.)
  */
 export const mustWait = (server: ServerSession): boolean =>
   server.settling.isAsking || (server.statements.isUncertain(server.owed.batch) && othersUnanswered(server));

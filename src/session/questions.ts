@@ -2,7 +2,7 @@
 import { Hint } from '../sql/hints.ts';
 import type { Pin, PinReason } from './pins.ts';
 import type { Questions } from './probe.ts';
-import { IDLE_SESSION_TIMEOUT, type SessionState } from './replay.ts';
+import { IDLE_SESSION_TIMEOUT, identityNames, type SessionState } from './replay.ts';
 import { isCustom } from './settled-state.ts';
 import type { Suspicion } from './suspicion.ts';
 
@@ -69,7 +69,7 @@ export function onlyResets({
 }
 
 function namesToAsk({ suspicion, state, brought, base }: Asker): string[] {
-  const names = new Set(['session_authorization', 'role']);
+  const names = new Set<string>(identityNames);
   for (const known of [state, brought, base]) for (const [name] of known) names.add(name);
   // The server never got the client's: asked for it says nothing, but that it has been set or reset since.
   if ((suspicion.bits & Hint.resetAll) === 0) names.delete(IDLE_SESSION_TIMEOUT);

@@ -27,7 +27,7 @@ export interface ReplayScope {
 }
 
 /** Names that say as whom the session runs: set last, because settings may need the rights of the session's own user. */
-const identityNames = ['session_authorization', 'role'] as const;
+export const identityNames = ['session_authorization', 'role'] as const;
 
 export const hasIdentity = (state: SessionState): boolean =>
   identityNames.some((name) => state.get(name) !== undefined);

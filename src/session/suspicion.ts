@@ -130,17 +130,11 @@ export class Suspicion {
 
   /** A statement is on its way. */
   add(hints: StatementHints): void {
-    if ((this.bits & hints.bits & Hint.hiddenName) !== 0) this.bits |= Hint.hiddenNames;
-    this.bits |= hints.bits;
+    this.#addBits(hints.bits);
     this.#announced += hints.setStatements;
     this.#resetNews ||= hints.resets.length > 0 || (hints.bits & Hint.resetAll) !== 0;
     if ((hints.bits & Hint.temporaryDdl) !== 0) this.#temporary++;
-    for (const name of hints.names) this.#name(name);
-    for (const name of hints.resets) if (this.resets.size < MAX_REMEMBERED) this.resets.add(name);
-    for (const name of hints.functions) {
-      if (this.functions.size < MAX_REMEMBERED) this.functions.add(name);
-      else this.bits |= Hint.opaque;
-    }
+    this.#remember(hints);
   }
 
   /** A statement with this tag may have changed the schema inside. */
@@ -176,12 +170,10 @@ export class Suspicion {
 
   /** What has been asked in vain is to be asked again, with what has come since. Tags that had not come by then come no more. */
   addAll(other: Suspicion): void {
-    this.bits |= other.bits;
+    this.#addBits(other.bits);
     this.#resetNews ||= other.#resetNews;
-    for (const name of other.names) this.#name(name);
     for (const name of other.#reported) this.#reported.add(name);
-    for (const name of other.resets) this.resets.add(name);
-    for (const name of other.functions) this.functions.add(name);
+    this.#remember(other);
   }
 
   /** The server has been asked. */
@@ -196,6 +188,21 @@ export class Suspicion {
     this.#reported.clear();
     this.resets.clear();
     this.functions.clear();
+  }
+
+  #remember({ names, resets, functions }: Record<'names' | 'resets' | 'functions', Iterable<string>>): void {
+    for (const name of names) this.#name(name);
+    for (const name of resets) if (this.resets.size < MAX_REMEMBERED) this.resets.add(name);
+    for (const name of functions) {
+      if (this.functions.size < MAX_REMEMBERED) this.functions.add(name);
+      else this.bits |= Hint.opaque;
+    }
+  }
+
+  #addBits(bits: number): void {
+    // Two names that nobody has seen are several.
+    if ((this.bits & bits & Hint.hiddenName) !== 0) this.bits |= Hint.hiddenNames;
+    this.bits |= bits;
   }
 
   #name(name: string): void {

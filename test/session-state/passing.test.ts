@@ -124,6 +124,7 @@ describe('a client whose server is being asked', () => {
     client.send(stray.subarray(0, 500));
     await until(() => hasCome, { what: 'its first half has been sent on' });
     letAnswerCome();
+    // Nothing is to come of it, and nothing shows that: it is given time.
     await delay(100);
     client.send(stray.subarray(500), m.query('SHOW work_mem'));
     assert.deepEqual(m.valuesOf(await client.ready()), ['5MB']);

@@ -169,6 +169,16 @@ describe('the tag of a SET', () => {
 });
 
 describe('a suspicion', () => {
+  test('of two settings whose names nobody has seen is of several, also where the first was asked in vain', () => {
+    const hidden = "select set_config($1, 'x', false)";
+    const several = namesOf(afterTexts(hidden, hidden).bits);
+    assert.match(several, /hiddenNames/);
+    assert.doesNotMatch(namesOf(afterTexts(hidden).bits), /hiddenNames/);
+    const suspicion = afterTexts(hidden);
+    suspicion.addAll(afterTexts(hidden));
+    assert.equal(namesOf(suspicion.bits), several);
+  });
+
   test('has the names, resets and functions of all texts', () => {
     const suspicion = afterTexts('set work_mem = 1; reset app.x', 'select f(), g()', 'set role app');
     assert.deepEqual([...suspicion.names], ['work_mem', 'app.x', 'role']);
