@@ -11,7 +11,7 @@ export class ServerRoster<Client, Server extends PooledServer<Client>> {
   readonly #limits: readonly SharedLimit[];
   /** By id. */
   readonly #tenures = new Map<number, Tenure<Server>>();
-  /** Written by `add` and `move` only. */
+  /** Written by `add` and `#tally` only. */
   readonly #count = {
     connecting: 0,
     idle: 0,
@@ -75,15 +75,23 @@ export class ServerRoster<Client, Server extends PooledServer<Client>> {
     const from = server.state.kind;
     invariant(mayFollow(from, next.kind), 'a server goes only from a state to one of its successors');
     if (from === 'idle') this.idle.delete(server);
-    this.#count[from] -= 1;
+    this.#tally(from, -1);
     server.state = next;
     if (next.kind === 'closed') {
       this.#tenures.delete(server.id);
       for (const limit of this.#limits) limit.serverWent();
       return;
     }
-    this.#count[next.kind] += 1;
+    this.#tally(next.kind, 1);
     if (next.kind === 'idle') this.idle.add(server);
+  }
+
+  /** Not by a computed name, which is many times slower, and this happens at each link and release. */
+  #tally(kind: ServerStateKind, change: 1 | -1): void {
+    const count = this.#count;
+    if (kind === 'idle') count.idle += change;
+    else if (kind === 'active') count.active += change;
+    else count[kind] += change;
   }
 
   tenure(serverId: number): Tenure<Server> | undefined {

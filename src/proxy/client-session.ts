@@ -6,6 +6,7 @@
  *
  * What arrives while it waits is kept, up to max_waiting_bytes; beyond that the socket is not read.
  */
+import { performance } from 'node:perf_hooks';
 import { ClientError } from '../protocol/errors.ts';
 import { errorResponse, noticeResponse } from '../protocol/backend.ts';
 import { type ErrorFields, fatalFrom } from '../protocol/error-fields.ts';
@@ -87,7 +88,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   transactionStartedAt = 0;
   /** When the last message that needs a server came; monotonic ms. */
   activeAt = performance.now();
-  requestedAt = Date.now();
+  /** When it asked for a server; monotonic ms. */
+  requestedAt = performance.now();
   /** Closes after its transaction: the pooler is being drained. */
   leaving: ClientError | undefined;
 
@@ -195,7 +197,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   received(chunk: Buffer): boolean {
     // Who does not read what it is told is not asked for more: the answers would have to be kept.
     const unread = this.connection.congested;
-    const behind = this.#isBlocked || this.#isBehindBatches;
+    const behind = this.#isBlocked() || this.#isBehindBatches();
     if (unread || this.waiting !== undefined || (behind && this.#held.size > 0)) {
       this.#hold(chunk, 0);
       return true;
@@ -209,7 +211,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   drained(): void {
     this.server?.connection?.resume();
-    if (this.waiting === undefined && !this.#isBlocked && !this.#isBehindBatches) this.#resumeHeld();
+    if (this.waiting === undefined && !this.#isBlocked() && !this.#isBehindBatches()) this.#resumeHeld();
   }
 
   closed(error: Error | undefined): void {
@@ -233,7 +235,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
         // The server would answer it with an error that answers no message.
         if (type === Frontend.flush && end - start > HEADER_SIZE)
           throw new ClientError('invalid message format');
-        if (this.#isBlocked) return Verdict.stopBefore;
+        if (this.#isBlocked()) return Verdict.stopBefore;
         // Late data of a copy that failed: the server would drop it too.
         if (this.server === undefined) return Verdict.next;
         if (type !== Frontend.copyData && type !== Frontend.flush) this.server.owed.push(Owed.copyEnd);
@@ -262,11 +264,11 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
           ? Verdict.next
           : Verdict.stopBefore;
       case Frontend.parse:
-        return this.#sent(this.statements.parse(server, chunk, start, end, this.#preparedLimit))
+        return this.#sent(this.statements.parse(server, chunk, start, end, this.#preparedLimit()))
           ? Verdict.next
           : Verdict.stopBefore;
       default:
-        return this.#sent(this.statements.refer(server, type, chunk, start, end, this.#preparedLimit))
+        return this.#sent(this.statements.refer(server, type, chunk, start, end, this.#preparedLimit()))
           ? Verdict.next
           : Verdict.stopBefore;
     }
@@ -303,7 +305,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     // Larger than what is held: forwarded as it comes, so only without a name that would have to be rewritten.
     const server = this.#serverFor(type);
     if (server === undefined) return this.#withoutServer();
-    return this.#sent(this.statements.stream(server, type, size, chunk, start, end, this.#preparedLimit))
+    return this.#sent(this.statements.stream(server, type, size, chunk, start, end, this.#preparedLimit()))
       ? Verdict.next
       : Verdict.stopBefore;
   }
@@ -347,7 +349,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   // --- PoolUser --------------------------------------------------------------------------------------------------------------
 
   granted(server: ServerSession): void {
-    this.#link(server);
+    this.stats.countAssignment(performance.now() - this.queryStartedAt);
+    this.#attach(server);
     this.#resumeHeld();
   }
 
@@ -391,7 +394,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
     if (this.#behindReplay && !server.replaying) {
       this.#behindReplay = false;
       this.#resumeHeld();
-    } else if (this.#behindBatches && !this.#isBehindBatches && !this.connection.congested) {
+    } else if (this.#behindBatches && !this.#isBehindBatches() && !this.connection.congested) {
       this.#resumeHeld();
     }
   }
@@ -457,12 +460,12 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
 
   // --- inside --------------------------------------------------------------------------------------------------------------------
 
-  get #preparedLimit(): number {
+  #preparedLimit(): number {
     return this.pool.mode === 'transaction' ? this.#limits().maxPreparedStatements : 0;
   }
 
   /** What was held for batches before it still has to wait for them. */
-  get #isBehindBatches(): boolean {
+  #isBehindBatches(): boolean {
     this.#behindBatches &&= this.server !== undefined && this.statements.stillWaits(this.server);
     return this.#behindBatches;
   }
@@ -505,7 +508,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   /** The linked server, or one that is free; undefined: nothing may be sent now. */
   #serverFor(type: number): ServerSession | undefined {
     if (!isRequest(type)) throw unknownPacket(type);
-    if (this.#isBlocked) return undefined;
+    if (this.#isBlocked()) return undefined;
     let server = this.server;
     if (server !== undefined && server.owed.size >= MAX_OWED) {
       this.#pause(Pause.owed);
@@ -513,12 +516,14 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
       server.out.insert(flushBytes);
       return undefined;
     }
-    if (server !== undefined) server.restoring.catchUp(this);
-    else {
-      this.requestedAt = Date.now();
+    if (server !== undefined) {
+      server.restoring.catchUp(this);
+      if (this.queryStartedAt === 0) this.#startClocks(performance.now());
+    } else {
+      this.requestedAt = performance.now();
       const found = this.pool.acquire(this);
       if (found === undefined) {
-        this.#startClocks(performance.now());
+        this.#startClocks(this.requestedAt);
         return undefined;
       }
       if (found instanceof ClientError) {
@@ -527,14 +532,14 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
       }
       this.stats.countAssignment(0);
       this.#attach(found);
+      this.#startClocks(this.requestedAt);
       server = found;
     }
-    if (this.queryStartedAt === 0) this.#startClocks(performance.now());
     return server;
   }
 
   /** Statements of ours must be through before anything more goes to the server, or what it owes must be less. */
-  get #isBlocked(): boolean {
+  #isBlocked(): boolean {
     if (this.#behindReplay || (this.#paused & Pause.owed) !== 0) return true;
     const settling = this.server?.settling;
     return settling?.isAsking === true && !settling.letsPass;
@@ -555,11 +560,6 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
       this.stats.xactCount++;
     }
     this.activeAt = now;
-  }
-
-  #link(server: ServerSession): void {
-    this.stats.countAssignment(performance.now() - this.queryStartedAt);
-    this.#attach(server);
   }
 
   #attach(server: ServerSession): void {

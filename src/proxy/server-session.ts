@@ -97,8 +97,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   client: ClientSession | undefined;
   /** Grows with each link, so that a late cancel can tell that it is too late. */
   linkNumber = 0;
-  /** The last client's request, for SHOW SERVERS. */
-  requestedAt = Date.now();
+  /** When its last client asked for a server; monotonic ms. */
+  requestedAt = performance.now();
 
   readonly reports = new ServerReports();
   /** What connect_query has set here, which every client finds unless it sets something else. */

@@ -22,6 +22,7 @@ export function idleSessionTimeout(state: SessionState): number {
 
 /** Whether a server in `state` may cancel statements of ours. */
 export function cutsShort(state: SessionState): boolean {
+  if (state.size === 0) return false;
   return limiting.some((name) => {
     const timeout = timeoutIn(state, name);
     return timeout > 0 && timeout < SHORT;

@@ -12,8 +12,9 @@ export interface ConsoleClient {
   readonly connection: Connection;
   /** Wall clock, ms. */
   readonly connectedAt: number;
+  /** Monotonic ms. */
   readonly requestedAt: number;
-  /** Monotonic ms; 0 = it runs nothing. */
+  /** The same; 0 = it runs nothing. */
   readonly queryStartedAt: number;
   /** Ends its session. */
   fail(error: ClientError, reason: ClientDisconnectReason): void;
