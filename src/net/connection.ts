@@ -10,7 +10,7 @@ import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import type { Socket } from 'node:net';
 import { ReadBuffer } from './read-buffer.ts';
 import type { ReadBufferKind } from './read-buffer.ts';
-import { bytesTaken, readInto } from './relay-socket.ts';
+import { bytesTaken, readInto, RelayWriter } from './relay-socket.ts';
 import { StreamingPace } from './streaming-pace.ts';
 import { tlsFacts } from './tls-facts.ts';
 import type { TlsFacts } from './tls-facts.ts';
@@ -73,6 +73,8 @@ export class Connection {
   /** Only of what is read into buffers of ours, and is not encrypted: of other reads nobody knows whether they left something. */
   #pace: StreamingPace | undefined;
   #nextBuffer: Buffer | undefined;
+  /** Of what is not encrypted, in the relay phase. */
+  #writer: RelayWriter | undefined;
 
   #takenBefore = -1;
   #takenAt = 0;
@@ -118,19 +120,22 @@ export class Connection {
    * Queues bytes; does nothing once the connection is not open. True when `bytes` may be overwritten at once.
    *
    * Plain: the kernel took everything inside the call, which an empty queue afterwards proves. TLS: what is written is
-   * encrypted, thus copied, inside the call if nothing was queued before it. Node's own return value proves neither.
+   * encrypted, thus copied, inside the call if nothing was queued before it. What a stream's `write` returns proves neither.
    */
   write(bytes: Uint8Array): boolean {
     if (this.#state !== 'open') return true;
     const socket = this.#socket;
     this.#pace?.sent();
+    if (this.#writer !== undefined && this.pending === 0 && socket.writableCorked === 0) {
+      return this.#writer.write(bytes);
+    }
     if (this.#secured === undefined) {
       socket.write(bytes);
-      return socket.writableLength === 0;
+      return this.pending === 0;
     }
-    const free = socket.writableLength === 0 && socket.writableCorked === 0;
+    const isFirst = socket.writableLength === 0 && socket.writableCorked === 0;
     socket.write(bytes);
-    return free;
+    return isFirst;
   }
 
   /** Holds writes back so that they go out in one system call at `uncork`. */
@@ -144,12 +149,13 @@ export class Connection {
 
   /** The peer is slow: more is queued than is good, and `drained` will be called. */
   get congested(): boolean {
-    return this.#socket.writableNeedDrain;
+    const unfinished = this.#writer?.unfinished ?? 0;
+    return this.#socket.writableNeedDrain || (unfinished > 0 && this.#isMuch(unfinished));
   }
 
   /** Bytes queued in this process. */
   get pending(): number {
-    return this.#socket.writableLength;
+    return this.#socket.writableLength + (this.#writer?.unfinished ?? 0);
   }
 
   /** Stops reading; see `received` for what may still come. A FIN or reset of the peer is not noticed while paused. */
@@ -211,6 +217,7 @@ export class Connection {
       this.#pace = new StreamingPace(() => {
         if (this.#state === 'open' && !this.#paused) this.#socket.resume();
       });
+      this.#writer = RelayWriter.of(this.#socket, (size, error) => this.#onWritten(size, error));
     }
     // What Node holds is delivered before the next turn of the loop, thus before the next read, if it is not paused. A
     // paused stream goes on reading until it holds enough; with a buffer of ours that would overtake what it holds.
@@ -250,7 +257,7 @@ export class Connection {
    * what is queued, or undefined when nothing is queued or some of it went since the last question.
    */
   stalledSince(now: number): number | undefined {
-    if (this.#socket.writableLength === 0) {
+    if (this.pending === 0) {
       this.#takenBefore = -1;
       return undefined;
     }
@@ -316,6 +323,18 @@ export class Connection {
       this.#fault(error);
     }
   };
+
+  /** The kernel has taken a write that had to wait, or a write has failed. */
+  #onWritten(size: number, error: Error | undefined): void {
+    if (error !== undefined) this.destroy(error);
+    // What is in the stream is behind it, and ends with a `drain` of its own if it is much.
+    else if (this.#isMuch(size) && !this.#socket.writableNeedDrain) this.#onDrain();
+  }
+
+  /** Of bytes that wait for the kernel. */
+  #isMuch(size: number): boolean {
+    return size >= this.#socket.writableHighWaterMark;
+  }
 
   /** The peer's FIN. To us the connection is over; what is queued may still go out, for a peer that only half closed. */
   readonly #onEnd = (): void => {

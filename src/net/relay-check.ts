@@ -1,12 +1,12 @@
 /**
- * Whether sockets of this Node can be read into buffers of ours: tried at start on a pair of sockets, because the names
- * that relay-socket.ts relies on are private. When it fails, every socket is read the ordinary way, correctly but slower.
+ * Whether sockets of this Node can be read into buffers of ours and written to past their streams: tried at start on a pair of sockets,
+ * because the names that relay-socket.ts relies on are private. When it fails, everything goes the ordinary way, correctly but slower.
  */
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AddressInfo, Server, Socket } from 'node:net';
-import { canReadInto, distrustReadInto, readInto } from './relay-socket.ts';
+import { canReadInto, distrustRelay, readInto, RelayWriter } from './relay-socket.ts';
 
 const TIME_LIMIT = 2_000;
 /** Larger than the buffer below, so that it takes several reads. */
@@ -14,8 +14,8 @@ const MESSAGE = Buffer.from('what a relay carries must arrive whole, once, and i
 const BUFFER_SIZE = 16;
 
 /**
- * Tries it, and switches to ordinary reading for good when it does not work. Also false, with ordinary reading, where
- * there is no loopback to try it on.
+ * Tries it, and switches to the ordinary way for good when it does not work. Also false, the ordinary way, where there is no
+ * loopback to try it on.
  */
 export async function relayWorks(): Promise<boolean> {
   if (!canReadInto()) return false;
@@ -25,10 +25,10 @@ export async function relayWorks(): Promise<boolean> {
   const timer = setTimeout(resolve, TIME_LIMIT, false);
   try {
     const works = await Promise.race([trial(server, sockets), timeLimit]);
-    if (!works) distrustReadInto();
+    if (!works) distrustRelay();
     return works;
   } catch {
-    distrustReadInto();
+    distrustRelay();
     return false;
   } finally {
     clearTimeout(timer);
@@ -45,13 +45,23 @@ async function trial(server: Server, sockets: Socket[]): Promise<boolean> {
   const peer = connect({ port: portOf(server.address()), host: '127.0.0.1', noDelay: true });
   sockets.push(peer);
   peer.on('error', accepting.reject);
+  // By now it has begun to connect, which a write has to wait for.
+  await new Promise((resolve) => process.nextTick(resolve));
+  let waited = 0;
+  const writer = RelayWriter.of(peer, (size) => (waited = size));
+  const write = (bytes: Buffer): unknown => (writer === undefined ? peer.write(bytes) : writer.write(bytes));
+  write(MESSAGE.subarray(0, BUFFER_SIZE));
   const socket = await accepting.promise;
   sockets.push(socket);
-  return arrivesWhole(peer, socket);
+  const works = await arrivesWhole(socket, () => {
+    write(MESSAGE.subarray(BUFFER_SIZE));
+    peer.end();
+  });
+  return works && (writer === undefined || waited === BUFFER_SIZE);
 }
 
 /** The first half by `data`, while it is paused, then into a buffer of ours, with a pause and an end. */
-async function arrivesWhole(peer: Socket, socket: Socket): Promise<boolean> {
+async function arrivesWhole(socket: Socket, sendRest: () => void): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const buffers = [Buffer.alloc(BUFFER_SIZE), Buffer.alloc(BUFFER_SIZE)] as const;
   let reads = 0;
@@ -60,7 +70,6 @@ async function arrivesWhole(peer: Socket, socket: Socket): Promise<boolean> {
   socket.on('error', () => resolve(false));
   socket.on('end', () => resolve(reads > 1 && heard === String(MESSAGE)));
   socket.pause();
-  peer.write(MESSAGE.subarray(0, BUFFER_SIZE));
   while (socket.readableLength === 0 && !socket.destroyed) await nextTurn();
   const read = (length: number, buffer: Buffer): boolean => {
     reads += 1;
@@ -72,7 +81,7 @@ async function arrivesWhole(peer: Socket, socket: Socket): Promise<boolean> {
   if (!readInto(socket, buffers[0], read, () => buffers[reads % 2])) return false;
   socket.pause();
   socket.resume();
-  peer.end(MESSAGE.subarray(BUFFER_SIZE));
+  sendRest();
   return promise;
 }
 

@@ -1,9 +1,20 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { Connection } from '../../src/net/connection.ts';
 import { until } from '../support/wait.ts';
 import { connectionPair, failOnFault, socketPair, Witness } from './pairs.ts';
+
+const phases = ['login', 'relay'] as const;
+
+/** In the relay phase it reads into buffers of its own and writes past Node's stream. */
+function begin(phase: (typeof phases)[number], socket: Socket, owner: Witness): Connection {
+  const connection = new Connection(socket, 'tcp', failOnFault);
+  connection.owner = owner;
+  if (phase === 'relay') connection.enterRelay('client');
+  return connection;
+}
 
 describe('Connection', () => {
   for (const transport of ['tcp', 'unix'] as const) {
@@ -67,91 +78,124 @@ describe('Connection', () => {
     await second.ended();
   });
 
-  describe('when it ends', () => {
-    test('a FIN of the peer closes it, and queued bytes still reach a peer that only half closed', async () => {
-      const [accepted, dialled] = await socketPair();
-      const near = new Connection(accepted, 'tcp', failOnFault);
-      const witness = new Witness();
-      near.owner = witness;
-      let received = 0;
-      const size = 8_000_000;
-      dialled.pause();
-      near.write(Buffer.alloc(size, 'x'));
-      assert.ok(near.pending > 0);
-      dialled.end();
-      assert.equal(await witness.ended(), undefined);
-      dialled.on('data', (chunk) => (received += chunk.length));
-      dialled.resume();
-      await once(dialled, 'end');
-      assert.equal(received, size);
-      assert.equal(near.write(Buffer.from('too late')), true);
-      assert.equal(witness.ends.length, 1);
-    });
+  for (const phase of phases) {
+    describe(`when it ends (${phase} phase)`, () => {
+      test('a FIN of the peer closes it, and queued bytes still reach a peer that only half closed', async () => {
+        const [accepted, dialled] = await socketPair();
+        const witness = new Witness();
+        const near = begin(phase, accepted, witness);
+        let received = 0;
+        const size = 8_000_000;
+        dialled.pause();
+        near.write(Buffer.alloc(size, 'x'));
+        assert.ok(near.pending > 0);
+        dialled.end();
+        assert.equal(await witness.ended(), undefined);
+        dialled.on('data', (chunk) => (received += chunk.length));
+        dialled.resume();
+        await once(dialled, 'end');
+        assert.equal(received, size);
+        assert.equal(near.write(Buffer.from('too late')), true);
+        assert.equal(witness.ends.length, 1);
+      });
 
-    test('a reset is an error, told once', async () => {
-      const { near, nearWitness, far } = await connectionPair();
-      const [accepted, dialled] = await socketPair();
-      const reset = new Connection(accepted, 'tcp', failOnFault);
-      const witness = new Witness();
-      reset.owner = witness;
-      dialled.resetAndDestroy();
-      const error = await witness.ended();
-      assert.match(error?.message ?? '', /ECONNRESET/);
-      assert.equal(witness.ends.length, 1);
-      far.destroy();
-      assert.equal(await nearWitness.ended(), undefined);
-      assert.equal(near.open, false);
-    });
+      test('a reset is an error, told once', async () => {
+        const { near, nearWitness, far } = await connectionPair();
+        const [accepted, dialled] = await socketPair();
+        const witness = new Witness();
+        const reset = begin(phase, accepted, witness);
+        dialled.resetAndDestroy();
+        const error = await witness.ended();
+        assert.match(error?.message ?? '', /ECONNRESET/);
+        assert.equal(witness.ends.length, 1);
+        far.destroy();
+        assert.equal(await nearWitness.ended(), undefined);
+        assert.equal(near.open, false);
+      });
 
-    test('end flushes, waits for the peer to close, and throws away what the peer still sends', async () => {
-      const [accepted, dialled] = await socketPair();
-      const near = new Connection(accepted, 'tcp', failOnFault);
-      const witness = new Witness();
-      near.owner = witness;
-      near.pause();
-      dialled.write(Buffer.alloc(200_000));
-      let last = '';
-      dialled.on('data', (chunk) => (last += String(chunk)));
-      dialled.on('error', failOnFault);
-      dialled.removeAllListeners('end');
-      near.write(Buffer.from('FATAL'));
-      near.end();
-      await until(() => last === 'FATAL', { what: 'the last words have arrived' });
-      dialled.end(Buffer.alloc(100_000));
-      assert.equal(await witness.ended(), undefined);
-      assert.equal(witness.length, 0);
-    });
+      test('a write to a peer that is gone is an error too, and what waits for the kernel by then is forgotten', async () => {
+        const [accepted, dialled] = await socketPair();
+        const witness = new Witness();
+        const near = begin(phase, accepted, witness);
+        dialled.pause();
+        near.write(Buffer.alloc(8_000_000));
+        // Nothing is read, so that only the write can tell.
+        near.pause();
+        dialled.resetAndDestroy();
+        const error = await witness.ended();
+        assert.match(error?.message ?? '', /ECONNRESET|EPIPE/);
+        assert.equal(near.write(Buffer.from('nobody')), true);
+        assert.equal(witness.ends.length, 1);
+        assert.equal(witness.drains, 0);
+      });
 
-    test('end gives up on a peer that does not close in time', async () => {
-      const [accepted, dialled] = await socketPair();
-      const near = new Connection(accepted, 'tcp', failOnFault);
-      const witness = new Witness();
-      near.owner = witness;
-      dialled.pause();
-      near.write(Buffer.alloc(8_000_000));
-      const before = performance.now();
-      near.end(50);
-      assert.equal(await witness.ended(), undefined);
-      assert.ok(performance.now() - before < 2_000);
-      dialled.destroy();
-    });
+      test('the kernel refuses a write: an error, told after the call', async () => {
+        const [accepted, dialled] = await socketPair();
+        const witness = new Witness();
+        const near = begin(phase, accepted, witness);
+        near.pause();
+        dialled.on('error', () => {});
+        near.write(Buffer.from('unread'));
+        dialled.resetAndDestroy();
+        await once(dialled, 'close');
+        // The reset may be on its way for a moment yet.
+        await until(() => {
+          near.write(Buffer.from('nobody'));
+          return !near.open || witness.ends.length > 0;
+        });
+        assert.match((await witness.ended())?.message ?? '', /ECONNRESET|EPIPE/);
+        assert.equal(witness.ends.length, 1);
+      });
 
-    test('destroy is told with its error, after the call', async () => {
-      const { near, nearWitness, farWitness } = await connectionPair();
-      near.destroy(new Error('idle for too long'));
-      assert.equal(nearWitness.ends.length, 0);
-      near.destroy(new Error('again'));
-      near.end();
-      assert.equal(near.write(Buffer.from('nobody')), true);
-      assert.equal((await nearWitness.ended())?.message, 'idle for too long');
-      await farWitness.ended();
-      assert.equal(farWitness.length, 0);
-      assert.equal(nearWitness.ends.length, 1);
+      test('end flushes, waits for the peer to close, and throws away what the peer still sends', async () => {
+        const [accepted, dialled] = await socketPair();
+        const witness = new Witness();
+        const near = begin(phase, accepted, witness);
+        near.pause();
+        dialled.write(Buffer.alloc(200_000));
+        let last = '';
+        dialled.on('data', (chunk) => (last += String(chunk)));
+        dialled.on('error', failOnFault);
+        dialled.removeAllListeners('end');
+        near.write(Buffer.from('FATAL'));
+        near.end();
+        await until(() => last === 'FATAL', { what: 'the last words have arrived' });
+        dialled.end(Buffer.alloc(100_000));
+        assert.equal(await witness.ended(), undefined);
+        assert.equal(witness.length, 0);
+      });
+
+      test('end gives up on a peer that does not close in time', async () => {
+        const [accepted, dialled] = await socketPair();
+        const witness = new Witness();
+        const near = begin(phase, accepted, witness);
+        dialled.pause();
+        near.write(Buffer.alloc(8_000_000));
+        const before = performance.now();
+        near.end(50);
+        assert.equal(await witness.ended(), undefined);
+        assert.ok(performance.now() - before < 2_000);
+        dialled.destroy();
+      });
+
+      test('destroy is told with its error, after the call', async () => {
+        const { near, nearWitness, farWitness } = await connectionPair();
+        if (phase === 'relay') near.enterRelay('server');
+        near.destroy(new Error('idle for too long'));
+        assert.equal(nearWitness.ends.length, 0);
+        near.destroy(new Error('again'));
+        near.end();
+        assert.equal(near.write(Buffer.from('nobody')), true);
+        assert.equal((await nearWitness.ended())?.message, 'idle for too long');
+        await farWitness.ended();
+        assert.equal(farWitness.length, 0);
+        assert.equal(nearWitness.ends.length, 1);
+      });
     });
-  });
+  }
 
   describe('when its owner throws', () => {
-    for (const phase of ['data', 'relay'] as const) {
+    for (const phase of phases) {
       test(`it is reported and only that connection is destroyed (${phase} phase)`, async () => {
         const [accepted, dialled] = await socketPair();
         const faults: unknown[] = [];
@@ -193,48 +237,75 @@ describe('Connection', () => {
     });
   });
 
-  describe('with a peer that does not read', () => {
-    test('is congested until the peer reads again, and says so', async () => {
-      const { near, nearWitness, far, farWitness } = await connectionPair();
-      far.pause();
-      let written = 0;
-      const chunk = Buffer.alloc(65_536, 'q');
-      while (!near.congested) {
-        near.write(chunk);
-        written += chunk.length;
-        await new Promise(setImmediate);
-      }
-      assert.equal(nearWitness.drains, 0);
-      far.resume();
-      await farWitness.hears(written);
-      await until(() => nearWitness.drains === 1, { what: 'drained was called' });
-      assert.equal(near.congested, false);
-      far.destroy();
-      await nearWitness.ended();
-    });
+  for (const phase of phases) {
+    describe(`with a peer that does not read (${phase} phase)`, () => {
+      test('is congested until the peer reads again, and says so', async () => {
+        const { near, nearWitness, far, farWitness } = await connectionPair();
+        if (phase === 'relay') near.enterRelay('client');
+        far.pause();
+        let written = 0;
+        const chunk = Buffer.alloc(65_536, 'q');
+        while (!near.congested) {
+          near.write(chunk);
+          written += chunk.length;
+          await new Promise(setImmediate);
+        }
+        assert.equal(nearWitness.drains, 0);
+        far.resume();
+        await farWitness.hears(written);
+        await until(() => nearWitness.drains === 1, { what: 'drained was called' });
+        assert.equal(near.congested, false);
+        far.destroy();
+        await nearWitness.ended();
+      });
 
-    test('says since when the peer has taken nothing, and forgets it when something goes', async () => {
-      const { near, nearWitness, far, farWitness } = await connectionPair();
-      far.pause();
-      const size = 16_000_000;
-      near.write(Buffer.alloc(size));
-      let now = 0;
-      await until(() => near.stalledSince((now += 1)), { what: 'the kernel takes no more' });
-      const since = near.stalledSince(now + 1_000);
-      assert.ok(since !== undefined && since < now);
-      assert.equal(near.stalledSince(now + 2_000), since);
-      far.resume();
-      await until(() => near.stalledSince(now + 3_000) !== since, { what: 'some of it went' });
-      await farWitness.hears(size);
-      await until(() => near.pending === 0, { what: 'all is sent' });
-      assert.equal(near.stalledSince(now + 4_000), undefined);
-      far.destroy();
-      await nearWitness.ended();
+      test('says since when the peer has taken nothing, and forgets it when something goes', async () => {
+        const { near, nearWitness, far, farWitness } = await connectionPair();
+        if (phase === 'relay') near.enterRelay('client');
+        far.pause();
+        const size = 16_000_000;
+        near.write(Buffer.alloc(size));
+        let now = 0;
+        await until(() => near.stalledSince((now += 1)), { what: 'the kernel takes no more' });
+        const since = near.stalledSince(now + 1_000);
+        assert.ok(since !== undefined && since < now);
+        assert.equal(near.stalledSince(now + 2_000), since);
+        far.resume();
+        await until(() => near.stalledSince(now + 3_000) !== since, { what: 'some of it went' });
+        await farWitness.hears(size);
+        await until(() => near.pending === 0, { what: 'all is sent' });
+        assert.equal(near.stalledSince(now + 4_000), undefined);
+        far.destroy();
+        await nearWitness.ended();
+      });
     });
+  }
+
+  test('keeps the order of writes, whether the kernel takes them at once or not', async () => {
+    const { near, nearWitness, far, farWitness } = await connectionPair();
+    near.enterRelay('client');
+    far.pause();
+    const pieces = [1, 12_000_000, 70_000, 3].map((size, index) => Buffer.alloc(size, index));
+    const taken = pieces.map((piece) => near.write(piece));
+    assert.deepEqual(taken, [true, false, false, false]);
+    assert.equal(near.pending, 12_070_003);
+    near.cork();
+    near.write(Buffer.from('corked '));
+    near.uncork();
+    near.write(Buffer.from('last'));
+    far.resume();
+    const expected = Buffer.concat([...pieces, Buffer.from('corked last')]);
+    assert.equal((await farWitness.hears(expected.length)).equals(expected), true);
+    await until(() => nearWitness.drains > 0, { what: 'drained was called' });
+    assert.equal(near.congested, false);
+    assert.equal(near.write(Buffer.from('.')), true);
+    far.destroy();
+    await nearWitness.ended();
   });
 
   test('puts corked writes into one', async () => {
     const { near, nearWitness, far, farWitness } = await connectionPair();
+    near.enterRelay('client');
     near.cork();
     assert.equal(near.write(Buffer.from('one ')), false);
     near.write(Buffer.from('two'));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { relayWorks } from '../../src/net/relay-check.ts';
-import { canReadInto, distrustReadInto } from '../../src/net/relay-socket.ts';
+import { canReadInto, distrustRelay } from '../../src/net/relay-socket.ts';
 import { connectionPair } from './pairs.ts';
 
 describe('relayWorks', () => {
@@ -11,7 +11,7 @@ describe('relayWorks', () => {
   });
 
   test('says no without trying once it is distrusted, and connections carry on the ordinary way', async () => {
-    distrustReadInto();
+    distrustRelay();
     assert.equal(await relayWorks(), false);
     const { near, nearWitness, far, farWitness } = await connectionPair();
     near.enterRelay('client');
