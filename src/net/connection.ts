@@ -73,6 +73,8 @@ export class Connection {
   /** Only of what is read into buffers of ours, and is not encrypted: of other reads nobody knows whether they left something. */
   #pace: StreamingPace | undefined;
   #nextBuffer: Buffer | undefined;
+  /** What the last read has left in the buffer that is still read into: one that is as long needs no new view of it. */
+  #lastRead: Buffer | undefined;
   /** Of what is not encrypted, in the relay phase. */
   #writer: RelayWriter | undefined;
 
@@ -299,17 +301,22 @@ export class Connection {
     }
   };
 
-  /** One read in the relay phase. The hot path: nothing is allocated but the view of the buffer. */
+  /** One read in the relay phase. The hot path: nothing is allocated but the view of the buffer, if it is another one. */
   #onRead(length: number, buffer: Buffer): boolean {
     if (this.#state !== 'open') return true;
     let free = false;
+    if (this.#lastRead?.length !== length) this.#lastRead = buffer.subarray(0, length);
     try {
-      free = this.#owner.received(length === buffer.length ? buffer : buffer.subarray(0, length));
+      free = this.#owner.received(this.#lastRead);
     } catch (error) {
       this.#fault(error);
     }
     const next = this.#reads?.next(length, free);
-    this.#nextBuffer = next === buffer ? undefined : next;
+    this.#nextBuffer = undefined;
+    if (next !== buffer) {
+      this.#nextBuffer = next;
+      this.#lastRead = undefined;
+    }
     this.#pace?.received(length, length < buffer.length);
     // Node's stream starts a socket again that the call which changed to our buffers has paused: stop it here.
     return !this.#paused && this.#pace?.rests !== true;

@@ -103,7 +103,7 @@ describe('Connection', () => {
         const { near, nearWitness, far } = await connectionPair();
         const [accepted, dialled] = await socketPair();
         const witness = new Witness();
-        const reset = begin(phase, accepted, witness);
+        begin(phase, accepted, witness);
         dialled.resetAndDestroy();
         const error = await witness.ended();
         assert.match(error?.message ?? '', /ECONNRESET/);
