@@ -52,7 +52,8 @@ const socketModules = [
 const mayUseSockets = ['net', 'proxy', 'http', 'cli'];
 
 /** Private names of Node's, which change without notice: one file adopts sockets and tests itself at start. */
-const privateNames = /\._handle\b|['"]_handle['"]|\b(?:kBuffer|kBufferCb|kBufferGen)\b|\buseUserBuffer\b/;
+const privateNames =
+  /\._handle\b|['"]_handle['"]|process\.binding|\b(?:kBuffer|kBufferCb|kBufferGen|useUserBuffer|writeBuffer|WriteWrap)\b/;
 const privateNamesIn = 'net/relay-socket.ts';
 
 interface Import {
