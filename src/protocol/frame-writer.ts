@@ -1,9 +1,10 @@
 /** Builds frames one after another into one growing buffer, so that several messages become one write. */
 
 const INITIAL_SIZE = 256;
+const nothing = Buffer.alloc(0);
 
 export class FrameWriter {
-  #bytes = Buffer.allocUnsafe(INITIAL_SIZE);
+  #bytes = nothing;
   #length = 0;
   #frameStart = 0;
 
@@ -73,7 +74,7 @@ export class FrameWriter {
   /** Everything written since the last `take`; the writer is empty afterwards and never touches those bytes again. */
   take(): Buffer {
     const taken = this.#bytes.subarray(0, this.#length);
-    this.#bytes = Buffer.allocUnsafe(INITIAL_SIZE);
+    this.#bytes = nothing;
     this.#length = 0;
     return taken;
   }
@@ -81,7 +82,7 @@ export class FrameWriter {
   #reserve(size: number): void {
     const needed = this.#length + size;
     if (needed <= this.#bytes.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(needed, this.#bytes.length * 2));
+    const grown = Buffer.allocUnsafe(Math.max(needed, this.#bytes.length * 2, INITIAL_SIZE));
     this.#bytes.copy(grown, 0, 0, this.#length);
     this.#bytes = grown;
   }

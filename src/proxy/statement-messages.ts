@@ -45,22 +45,27 @@ export function closeAs(name: string): Buffer {
 export const describeBytes = ({ name }: PreparedStatement): Buffer =>
   new FrameWriter().begin(Frontend.describe).text('S').cstring(name).end().take();
 
-/** The frame from `start` to `end` with another name where one is, from `nameAt` to `nameEnd` (its zero included). */
-export const withName = (
+/**
+ * The frame from `start` to `end` with another name where one is, from `nameAt` to `nameEnd` (its zero included). The new name is one of
+ * ours, of ASCII.
+ */
+export function withName(
   chunk: Buffer,
   start: number,
   end: number,
   nameAt: number,
   nameEnd: number,
   name: string,
-): Buffer =>
-  new FrameWriter()
-    .begin(chunk.readUInt8(start))
-    .bytes(chunk.subarray(start + HEADER_SIZE, nameAt))
-    .cstring(name)
-    .bytes(chunk.subarray(nameEnd, end))
-    .end()
-    .take();
+): Buffer {
+  const size = nameAt - start + name.length + 1 + end - nameEnd;
+  const frame = Buffer.allocUnsafe(size);
+  let at = chunk.copy(frame, 0, start, nameAt);
+  at += frame.write(name, at, 'latin1');
+  at = frame.writeUInt8(0, at);
+  chunk.copy(frame, at, nameEnd, end);
+  frame.writeInt32BE(size - 1, 1);
+  return frame;
+}
 
 /** An error of `server` about a statement that its client calls `named.name`, as the client is to see it; undefined: as it is. */
 export function errorAbout(

@@ -10,6 +10,8 @@ export type Presence = 'usable' | 'retired' | undefined;
 export class ServerStatements {
   /** Least recently used first. */
   readonly #statements = new Map<PreparedStatement, Presence>();
+  /** The last one of them, if it is still there: it need not be moved to the end. */
+  #newest: PreparedStatement | undefined;
   #retired = 0;
   /** When each was sent here, or has been asked for; monotonic ms. */
   readonly #knownAt = new WeakMap<PreparedStatement, number>();
@@ -29,8 +31,10 @@ export class ServerStatements {
   /** Whether the server has it; asking counts as use. */
   use(statement: PreparedStatement): boolean {
     if (this.#statements.get(statement) !== 'usable') return false;
+    if (statement === this.#newest) return true;
     this.#statements.delete(statement);
     this.#statements.set(statement, 'usable');
+    this.#newest = statement;
     return true;
   }
 
@@ -55,6 +59,7 @@ export class ServerStatements {
       this.#statements.delete(statement);
       return;
     }
+    if (before === undefined) this.#newest = statement;
     this.#statements.set(statement, presence);
     this.#bytes += statement.definition.length;
     if (presence === 'retired') this.#retired++;

@@ -27,6 +27,21 @@ describe('the statements of a server', () => {
     assert.equal(statements.surplus(3, 50), undefined);
   });
 
+  test('go in the order of their last use, also where one is used again and again, or comes back', () => {
+    const statements = new ServerStatements();
+    const [a, b, c] = [statement(1), statement(1), statement(1)];
+    for (const each of [a, b, c]) statements.place(each, 'usable');
+    for (const each of [c, c, a, a]) statements.use(each);
+    assert.equal(statements.surplus(2, 60), b);
+    statements.place(a, undefined);
+    statements.use(b);
+    statements.place(a, 'usable');
+    for (const each of [b, a, a]) statements.use(each);
+    assert.equal(statements.surplus(2, 60), c);
+    statements.use(c);
+    assert.equal(statements.surplus(2, 60), b);
+  });
+
   test('are retired for who prepares them again more than a second after they were sent', () => {
     const statements = new ServerStatements();
     const there = statement(10);
