@@ -2,6 +2,9 @@
  * pgbench through two poolers in turn, ostler and its rival. This machine's noise is larger than most differences between
  * them, but it changes slowly: so runs are short, each is compared with the one beside it, and the medians of many pairs
  * are reported.
+ *
+ * Two processes of one pooler differ too, by up to a tenth and for as long as they live: by where their memory lies, and by what was
+ * compiled first. So there are new ones after a few pairs.
  */
 import { runProgram } from '../clients/support/programs.ts';
 import type { Pooler, PoolerKind } from '../support/poolers/pooler.ts';
@@ -26,6 +29,11 @@ interface Run {
   readonly tps: number;
   /** µs of the pooler's process for each transaction. */
   readonly cpu: CpuTime;
+}
+
+interface Pair {
+  readonly ostler: Run;
+  readonly rival: Run;
 }
 
 export interface PoolerThroughput {
@@ -57,44 +65,63 @@ export interface ThroughputOptions {
 }
 
 const DATABASE = 'postgres';
+/** Of the same two processes. */
+const PAIRS = 3;
+/** Servers are connected, code is compiled and caches are filled, s. */
+const WARM_UP = 3;
 
 export async function measureThroughput(workload: Workload, options: ThroughputOptions): Promise<Throughput> {
-  const { postgres, kinds, pairs, seconds } = options;
-  const start = (kind: PoolerKind): Promise<Pooler> =>
-    kind.start({
-      server: postgres,
-      users: { [postgres.user]: postgres.password },
-      databases: [DATABASE],
-      poolSize: workload.poolSize,
-      authType: workload.authType,
-    });
-  const ostler = await start(kinds.ostler);
-  try {
-    const rival = await start(kinds.rival);
+  const { kinds, pairs, progress } = options;
+  const runs: Pair[] = [];
+  while (runs.length < pairs) {
+    const ostler = await startPooler(kinds.ostler, workload, options);
     try {
-      const run = (pooler: Pooler, length: number): Promise<Run> =>
-        runOnce(workload, pooler, length, options);
-      await run(ostler, 1); // So that servers are connected, code compiled and caches filled.
-      await run(rival, 1);
-      const runs: { ostler: Run; rival: Run }[] = [];
-      for (let pair = 0; pair < pairs; pair += 1) {
-        // The order changes from pair to pair: what is first must not be ahead for that.
-        if (pair % 2 === 0) {
-          const first = await run(ostler, seconds);
-          runs.push({ ostler: first, rival: await run(rival, seconds) });
-        } else {
-          const first = await run(rival, seconds);
-          runs.push({ ostler: await run(ostler, seconds), rival: first });
+      const rival = await startPooler(kinds.rival, workload, options);
+      try {
+        for (const pooler of [ostler, rival]) await runOnce(workload, pooler, WARM_UP, options);
+        for (let left = Math.min(PAIRS, pairs - runs.length); left > 0; left -= 1) {
+          // The order changes from pair to pair: what is first must not be ahead for that.
+          runs.push(await runPair(workload, ostler, rival, runs.length % 2 === 0, options));
+          progress(runs.length);
         }
-        options.progress(pair + 1);
+      } finally {
+        await rival.stop();
       }
-      return summarize(workload, runs, kinds);
     } finally {
-      await rival.stop();
+      await ostler.stop();
     }
-  } finally {
-    await ostler.stop();
   }
+  return summarize(workload, runs, kinds);
+}
+
+function startPooler(
+  kind: PoolerKind,
+  { poolSize, authType }: Workload,
+  { postgres }: ThroughputOptions,
+): Promise<Pooler> {
+  return kind.start({
+    server: postgres,
+    users: { [postgres.user]: postgres.password },
+    databases: [DATABASE],
+    poolSize,
+    authType,
+  });
+}
+
+async function runPair(
+  workload: Workload,
+  ostler: Pooler,
+  rival: Pooler,
+  isOstlerFirst: boolean,
+  options: ThroughputOptions,
+): Promise<Pair> {
+  const run = (pooler: Pooler): Promise<Run> => runOnce(workload, pooler, options.seconds, options);
+  if (isOstlerFirst) {
+    const first = await run(ostler);
+    return { ostler: first, rival: await run(rival) };
+  }
+  const first = await run(rival);
+  return { ostler: await run(ostler), rival: first };
 }
 
 async function runOnce(
@@ -134,11 +161,7 @@ function numberAfter(report: string, label: string): number {
   return value;
 }
 
-function summarize(
-  { name, what }: Workload,
-  runs: readonly { readonly ostler: Run; readonly rival: Run }[],
-  kinds: Kinds,
-): Throughput {
+function summarize({ name, what }: Workload, runs: readonly Pair[], kinds: Kinds): Throughput {
   const total = ({ cpu }: Run): number => cpu.user + cpu.system;
   return {
     workload: name,
