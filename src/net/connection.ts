@@ -152,7 +152,9 @@ export class Connection {
   /** The peer is slow: more is queued than is good, and `drained` will be called. */
   get congested(): boolean {
     const unfinished = this.#writer?.unfinished ?? 0;
-    return this.#socket.writableNeedDrain || (unfinished > 0 && this.#isMuch(unfinished));
+    return (
+      this.#socket.writableNeedDrain || (unfinished > 0 && this.#state === 'open' && this.#isMuch(unfinished))
+    );
   }
 
   /** Bytes queued in this process. */

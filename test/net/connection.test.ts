@@ -259,6 +259,21 @@ describe('Connection', () => {
         await nearWitness.ended();
       });
 
+      for (const goodbye of ['end', 'destroy'] as const) {
+        test(`is not congested any more after ${goodbye}, because nobody would hear that it is over`, async () => {
+          const { near, nearWitness, far } = await connectionPair();
+          if (phase === 'relay') near.enterRelay('client');
+          far.pause();
+          near.write(Buffer.alloc(16_000_000));
+          assert.equal(near.congested, true);
+          near[goodbye]();
+          assert.equal(near.congested, false);
+          far.destroy();
+          await nearWitness.ended();
+          assert.equal(nearWitness.drains, 0);
+        });
+      }
+
       test('says since when the peer has taken nothing, and forgets it when something goes', async () => {
         const { near, nearWitness, far, farWitness } = await connectionPair();
         if (phase === 'relay') near.enterRelay('client');
