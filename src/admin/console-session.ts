@@ -63,7 +63,7 @@ export class ConsoleSession implements ConsoleClient, ConnectionOwner, FrameVisi
   readonly user: string;
   readonly applicationName: string;
   readonly connectedAt = Date.now();
-  requestedAt = performance.now();
+  requestedAt = Date.now();
   queryStartedAt = 0;
 
   readonly #owner: SessionOwner;
@@ -229,8 +229,8 @@ export class ConsoleSession implements ConsoleClient, ConnectionOwner, FrameVisi
   #work(job: (signal: AbortSignal) => Promise<void>, simple: boolean): void {
     const running = new AbortController();
     this.#running = running;
-    this.requestedAt = performance.now();
-    this.queryStartedAt = this.requestedAt;
+    this.requestedAt = Date.now();
+    this.queryStartedAt = performance.now();
     // To PgBouncer each is a transaction of its own.
     this.#owner.stats.queryCount++;
     this.#owner.stats.xactCount++;

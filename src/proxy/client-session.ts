@@ -88,8 +88,8 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
   transactionStartedAt = 0;
   /** When the last message that needs a server came; monotonic ms. */
   activeAt = performance.now();
-  /** When it asked for a server; monotonic ms. */
-  requestedAt = performance.now();
+  /** When it asked for a server; wall clock, ms. */
+  requestedAt = Date.now();
   /** Closes after its transaction: the pooler is being drained. */
   leaving: ClientError | undefined;
 
@@ -520,10 +520,11 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
       server.restoring.catchUp(this);
       if (this.queryStartedAt === 0) this.#startClocks(performance.now());
     } else {
-      this.requestedAt = performance.now();
+      const now = performance.now();
+      this.requestedAt = Date.now();
       const found = this.pool.acquire(this);
       if (found === undefined) {
-        this.#startClocks(this.requestedAt);
+        this.#startClocks(now);
         return undefined;
       }
       if (found instanceof ClientError) {
@@ -532,7 +533,7 @@ export class ClientSession implements ConnectionOwner, FrameVisitor, PoolUser {
       }
       this.stats.countAssignment(0);
       this.#attach(found);
-      this.#startClocks(this.requestedAt);
+      this.#startClocks(now);
       server = found;
     }
     return server;

@@ -97,8 +97,8 @@ export class ServerSession implements PooledServer<PoolUser>, ConnectionOwner, F
   client: ClientSession | undefined;
   /** Grows with each link, so that a late cancel can tell that it is too late. */
   linkNumber = 0;
-  /** When its last client asked for a server; monotonic ms. */
-  requestedAt = performance.now();
+  /** When its last client asked for a server; wall clock, ms. */
+  requestedAt = Date.now();
 
   readonly reports = new ServerReports();
   /** What connect_query has set here, which every client finds unless it sets something else. */

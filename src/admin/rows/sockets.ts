@@ -56,7 +56,7 @@ function clientRow(client: ClientSession): SocketRow {
     state: clientState(client),
     connection: client.connection,
     connectedAt: client.connectedAt,
-    requestedAt: wallClock(client.requestedAt),
+    requestedAt: client.requestedAt,
     wait: ageOf(client.queryStartedAt),
     closeNeeded: client.leaving !== undefined,
     linked: client.server?.id,
@@ -75,7 +75,7 @@ function consoleRow(client: ConsoleClient): SocketRow {
     state: 'active',
     connection: client.connection,
     connectedAt: client.connectedAt,
-    requestedAt: wallClock(client.requestedAt),
+    requestedAt: client.requestedAt,
     wait: ageOf(client.queryStartedAt),
     closeNeeded: false,
     linked: undefined,
@@ -99,7 +99,7 @@ function serverRow(
     state: serverState(server, staleSince),
     connection: server.connection,
     connectedAt: server.connectedAt,
-    requestedAt: wallClock(server.requestedAt),
+    requestedAt: server.requestedAt,
     wait: ageOf(client?.queryStartedAt ?? 0),
     closeNeeded: pool.closeNeeded(server),
     linked: client?.id,
@@ -119,6 +119,3 @@ function serverState(server: ServerSession, staleSince: number): string {
 }
 
 const ageOf = (startedAt: number): number => (startedAt === 0 ? 0 : performance.now() - startedAt);
-
-/** What the wall clock showed at a monotonic time, ms. */
-const wallClock = (at: number): number => Date.now() - (performance.now() - at);

@@ -12,9 +12,8 @@ export interface ConsoleClient {
   readonly connection: Connection;
   /** Wall clock, ms. */
   readonly connectedAt: number;
-  /** Monotonic ms. */
   readonly requestedAt: number;
-  /** The same; 0 = it runs nothing. */
+  /** Monotonic ms; 0 = it runs nothing. */
   readonly queryStartedAt: number;
   /** Ends its session. */
   fail(error: ClientError, reason: ClientDisconnectReason): void;
