@@ -4,6 +4,7 @@
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 
+const ID_SIZE = 4;
 /** 4 bytes is what protocol 3.0 has room for, 32 what PostgreSQL itself sends in 3.2. */
 const SECRET_SIZE = { short: 4, long: 32 } as const;
 
@@ -21,13 +22,16 @@ export class CancelKeys<Holder> {
 
   /** A key of its own for `holder`; `long` where the client speaks protocol 3.2. */
   issue(holder: Holder, long: boolean): CancelKey {
-    // 63 bits decide: the "process id" is as random as the secret, but positive, since tools print it.
-    let processId = 0;
-    do processId = randomBytes(4).readUInt32BE(0) >>> 1;
-    while (processId === 0 || this.#holders.has(processId));
-    const secret = randomBytes(long ? SECRET_SIZE.long : SECRET_SIZE.short);
-    this.#holders.set(processId, { secret, holder });
-    return { processId, secret };
+    const secretSize = long ? SECRET_SIZE.long : SECRET_SIZE.short;
+    for (;;) {
+      // 63 bits decide: the "process id" is as random as the secret, but positive, since tools print it.
+      const random = randomBytes(ID_SIZE + secretSize);
+      const processId = random.readUInt32BE(0) >>> 1;
+      if (processId === 0 || this.#holders.has(processId)) continue;
+      const secret = random.subarray(ID_SIZE);
+      this.#holders.set(processId, { secret, holder });
+      return { processId, secret };
+    }
   }
 
   find({ processId, secret }: CancelKey): Holder | undefined {
