@@ -18,22 +18,40 @@ describe('npm start', () => {
   /** One for all tests: making a cluster takes longer than anything else here. */
   let folder = '';
   let child: ChildProcess | undefined;
+  /** Of the shell that npm has begun, and of what that has begun. */
+  let group: number | undefined;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'ostler-test-'));
     // Where PostgreSQL's account can enter, so that its data stays inside.
     await chmod(folder, 0o755);
   });
-  afterEach(() => child?.kill('SIGKILL'));
+  afterEach(() => {
+    child?.kill('SIGKILL');
+    if (group !== undefined && !isGone(-group)) process.kill(-group, 'SIGKILL');
+    group = undefined;
+  });
   after(() => rm(folder, { recursive: true, force: true, maxRetries: 10 }));
 
-  /** Runs it as a terminal would, and returns the URL that it tells to paste. */
-  async function start(port: number): Promise<URL> {
-    const env = { ...process.env, OSTLER__OSTLER__LISTEN_PORT: String(port), OSTLER__OSTLER__HTTP_PORT: '0' };
-    const started = spawn(process.execPath, [START], {
+  /** Runs it as a terminal would, or as npm does, and returns the URL that it tells to paste. */
+  async function start(port: number, by: 'terminal' | 'npm' = 'terminal'): Promise<URL> {
+    const env = {
+      ...process.env,
+      OSTLER__OSTLER__LISTEN_PORT: String(port),
+      OSTLER__OSTLER__HTTP_PORT: '0',
+      ...(by === 'npm' && { npm_lifecycle_event: 'start' }),
+    };
+    const command: readonly [string, ...string[]] =
+      by === 'npm'
+        ? ['/bin/sh', '-c', '"$0" "$1"; exit $?', process.execPath, START]
+        : [process.execPath, START];
+    const [program, ...args] = command;
+    const started = spawn(program, args, {
       cwd: folder,
       env,
       stdio: ['ignore', 'pipe', 'inherit'],
+      detached: by === 'npm',
     });
+    if (by === 'npm') group = started.pid;
     child = started;
     let output = '';
     started.stdout.setEncoding('utf8').on('data', (chunk: string) => {
@@ -93,6 +111,18 @@ describe('npm start', () => {
     const pid = await postmaster();
     child?.kill('SIGKILL');
     await until(() => isGone(pid), { what: 'postgres is gone' });
+  });
+
+  test('stops when npm is told to, which passes that on to its shell only', async () => {
+    const port = await freePort();
+    await start(port, 'npm');
+    const pid = await postmaster();
+    child?.kill('SIGTERM');
+    await until(() => isGone(pid), { what: 'postgres is gone' });
+    // Nobody listens there any more.
+    const next = createServer().listen(port, '127.0.0.1');
+    await once(next, 'listening');
+    next.close();
   });
 
   test('says in one line that its port is taken, with status 1, and leaves no PostgreSQL behind', async () => {
