@@ -10,7 +10,7 @@ export type Presence = 'usable' | 'retired' | undefined;
 export class ServerStatements {
   /** Least recently used first. */
   readonly #statements = new Map<PreparedStatement, Presence>();
-  /** The last one of them, if it is still there: it need not be moved to the end. */
+  /** The last one of them, if it has not gone: it need not be moved to the end. */
   #newest: PreparedStatement | undefined;
   #retired = 0;
   /** When each was sent here, or has been asked for; monotonic ms. */
@@ -57,6 +57,7 @@ export class ServerStatements {
     if (before !== undefined) this.#bytes -= statement.definition.length;
     if (presence === undefined) {
       this.#statements.delete(statement);
+      if (statement === this.#newest) this.#newest = undefined;
       return;
     }
     if (before === undefined) this.#newest = statement;
@@ -77,6 +78,7 @@ export class ServerStatements {
 
   clear(): void {
     this.#statements.clear();
+    this.#newest = undefined;
     this.#retired = 0;
     this.#bytes = 0;
   }
