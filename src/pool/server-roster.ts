@@ -86,7 +86,7 @@ export class ServerRoster<Client, Server extends PooledServer<Client>> {
     if (next.kind === 'idle') this.idle.add(server);
   }
 
-  /** Not by a computed name, which is many times slower, and this happens at each link and release. */
+  /** What each link and release changes is not looked up by a computed name, which is many times slower. */
   #tally(kind: ServerStateKind, change: 1 | -1): void {
     const count = this.#count;
     if (kind === 'idle') count.idle += change;

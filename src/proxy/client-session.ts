@@ -6,6 +6,7 @@
  *
  * What arrives while it waits is kept, up to max_waiting_bytes; beyond that the socket is not read.
  */
+// As in base/clock.ts: each query asks for the time.
 import { performance } from 'node:perf_hooks';
 import { ClientError } from '../protocol/errors.ts';
 import { errorResponse, noticeResponse } from '../protocol/backend.ts';

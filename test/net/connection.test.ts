@@ -140,7 +140,9 @@ describe('Connection', () => {
         await once(dialled, 'close');
         // The reset may be on its way for a moment yet.
         await until(() => {
+          const before = witness.ends.length;
           near.write(Buffer.from('nobody'));
+          assert.equal(witness.ends.length, before);
           return !near.open || witness.ends.length > 0;
         });
         assert.match((await witness.ended())?.message ?? '', /ECONNRESET|EPIPE/);
